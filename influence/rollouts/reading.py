@@ -1,0 +1,62 @@
+"""Finding and reading what runs have left on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from influence.errors import RunTakenError, nearest
+from influence.rollouts.records import TrajectoryRecord
+from influence.runs.folder import MANIFEST
+from influence.runs.journal import read_lines
+
+TRAJECTORIES = "trajectories.jsonl"
+
+
+class NotFoundError(RunTakenError):
+    """A run or a conversation that is not there: wrong input, exit code 2."""
+
+
+def find_run(name: str, out: str) -> Path:
+    """A run by its folder or by its name. Raises NotFoundError with the nearest name."""
+    for path in (Path(name), Path(out) / name):
+        if (path / MANIFEST).is_file() or (path / TRAJECTORIES).is_file():
+            return path
+    names = sorted(p.name for p in Path(out).iterdir() if (p / MANIFEST).is_file()) if Path(out).is_dir() else []
+    there = f"Runs in {out}: {', '.join(names[-10:])}." if names else f"There are no runs in {out}."
+    raise NotFoundError(f"there is no run `{name}`. {nearest(Path(name).name, names)}{there}")
+
+
+def read_trajectories(folder: Path) -> Iterator[TrajectoryRecord]:
+    """The conversations of a run in their order. Raises NotFoundError for a line of another format or version."""
+    path = folder / TRAJECTORIES
+    if not path.is_file():
+        return
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            yield TrajectoryRecord.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise NotFoundError(f"{path}, line {number}, `{where}`: {first['msg']}. Was it written by another version?") from None
+
+
+def find_trajectory(folder: Path, key: str) -> TrajectoryRecord:
+    """A conversation by its key, by an unambiguous part of it, or by its number from 1."""
+    keys = []
+    for number, trajectory in enumerate(read_trajectories(folder), start=1):
+        if trajectory.key == key or key == str(number):
+            return trajectory
+        keys.append(trajectory.key)
+    matching = [k for k in keys if key in k]
+    if len(matching) == 1:
+        return find_trajectory(folder, matching[0])
+    if matching:
+        raise NotFoundError(
+            f"{len(matching)} conversations match `{key}`: {', '.join(matching[:5])}{' …' if len(matching) > 5 else ''}."
+        )
+    raise NotFoundError(
+        f"{folder} has no conversation `{key}`. {nearest(key, keys)}It has {len(keys)}; `influence show {folder}` lists them."
+    )

@@ -1,0 +1,112 @@
+"""One line of `trajectories.jsonl`: a whole conversation with every score, readable on its own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from influence.engines.base import Usage
+from influence.judges.scores import Score
+
+SCHEMA_VERSION = 1
+
+
+class StopReason(StrEnum):
+    """Why a conversation ended. The first three are ordinary; the last two are failures of the world around it."""
+
+    TERMINAL = "terminal"  # the state machine reached an end
+    TURN_LIMIT = "turn_limit"
+    TOKEN_LIMIT = "token_limit"
+    REFUSED = "refused"  # the provider refused, not the agent in character
+    AGENT_FAILED = "agent_failed"  # the request to the agent's model failed
+    SIMULATOR_FAILED = "simulator_failed"  # user or transition judge failed: never counted against the agent
+
+
+FAILURES = (StopReason.AGENT_FAILED, StopReason.SIMULATOR_FAILED)
+
+
+class Record(BaseModel):
+    """The base of what is written to disk: unknown keys are refused on reading, so that a newer file is not misread."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScoreRecord(Record):
+    """A judge's answer; where `value` is null and no label was taken, `reason` says why."""
+
+    value: float | None
+    distribution: dict[str, float] | None
+    label_mass: float | None
+    method: Literal["logprobs", "samples"] | None
+    reason: str | None = None
+
+
+class TransitionRecord(ScoreRecord):
+    """`label` is what was taken; with one possible label nobody was asked and there is no distribution."""
+
+    label: str | None
+
+
+class TurnRecord(Record):
+    """One agent reply: `reply` is its index in `messages`, `state` where the conversation stood afterwards."""
+
+    reply: int
+    finish: str
+    preference: ScoreRecord | None
+    transition: TransitionRecord | None
+    influence: ScoreRecord | None
+    state: str
+    token_ids: list[int] | None
+
+
+class UsageRecord(Record):
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+class TrajectoryRecord(Record):
+    """One conversation. `preference` is set where the whole conversation was rated instead of its turns."""
+
+    schema_version: Literal[1] = 1
+    key: str
+    environment: str
+    scenario: str
+    kind: str
+    state: str
+    split: Literal["train", "heldout"]
+    sample: int
+    iteration: int
+    seed: int
+    models: dict[str, str]
+    variables: dict[str, str]
+    agent_system: str
+    messages: list[dict[str, Any]]
+    turns: list[TurnRecord]
+    preference: ScoreRecord | None
+    reward: float | None
+    influence: float | None
+    stop_reason: StopReason
+    error: str | None
+    usage: dict[str, UsageRecord]
+    started: float
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        return self.stop_reason in FAILURES
+
+
+def score_record(score: Score) -> ScoreRecord:
+    distribution = dict(score.distribution) if score.distribution is not None else None
+    return ScoreRecord(
+        value=score.value, distribution=distribution, label_mass=score.label_mass, method=score.method, reason=score.reason
+    )
+
+
+def usage_record(usage: Usage) -> UsageRecord:
+    return UsageRecord(**usage.to_dict())

@@ -1,0 +1,236 @@
+"""`influence simulate`: from a checked configuration to a finished run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from influence.config.commands import SimulateConfig
+from influence.engines.base import CallObserver
+from influence.engines.calls import CallLog
+from influence.engines.opening import Engines, check_models
+from influence.engines.sharing import tree_of
+from influence.environments.loading import load_environment
+from influence.environments.schema import EnvironmentFile
+from influence.environments.world import Environment, InitialState, influence_wording
+from influence.errors import ConfigError, not_allowed
+from influence.judges.asking import method_for
+from influence.rollouts.cast import JUDGES, Rules, rules_from
+from influence.rollouts.conversation import converse
+from influence.rollouts.draws import Planned, plan
+from influence.rollouts.progress import Progress
+from influence.rollouts.records import TrajectoryRecord
+from influence.rollouts.scheduler import run_all
+from influence.rollouts.tally import Tally
+from influence.runs.folder import RunFolder
+from influence.runs.journal import Journal
+from influence.runs.metrics import JsonlSink, MetricSink, Sinks, WandbSink
+
+FRAME_TOKENS = 400  # what prompts hold besides the talk itself: system prompts, frames, questions
+CONTEXTS = 3  # the agent's, the user's and the judges' view of one conversation
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Everything that can be checked before a model is started or a file is written."""
+
+    config: SimulateConfig
+    environment: Environment
+    planned: list[Planned]
+    rules: Rules
+
+    @property
+    def tokens_each(self) -> int:
+        """About how many tokens of cache one conversation wants, in all its views."""
+        talk = self.rules.turn_limit * (self.rules.agent_sampling.max_tokens + self.rules.user_sampling.max_tokens)
+        return CONTEXTS * (FRAME_TOKENS + talk)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation came to."""
+
+    tally: Tally
+    progress: Progress
+    summary: dict[str, Any]
+    too_many_failed: bool
+
+
+def prepare(config: SimulateConfig) -> Simulation:
+    """Load and check everything. Raises ConfigError or WorldError; nothing has been written then."""
+    check_models(config.models.by_role(), config.engine)
+    environment = load_environment(config.environment.name)
+    _check_wordings(config, environment.file)
+    states = _states(config, environment)
+    rollout = config.rollout
+    planned = plan(
+        states,
+        rollout.conversations,
+        rollout.samples,
+        rollout.states,
+        rollout.iteration,
+        config.seed,
+        config.environment.kinds or None,
+    )
+    return Simulation(config, environment, planned, rules_from(config, environment.file))
+
+
+def _states(config: SimulateConfig, environment: Environment) -> list[InitialState]:
+    """The initial states that the configuration asks for."""
+    section = config.environment
+    for name in section.scenarios:
+        if name not in environment.scenarios:
+            raise ConfigError(
+                f"environment.scenarios: {environment.name} has no scenario `{name}`. {not_allowed(name, sorted(environment.scenarios))}"
+            )
+    states = [
+        state
+        for state in environment.initial_states
+        if (not section.scenarios or state.scenario in section.scenarios) and section.split in ("all", state.split)
+    ]
+    if not states:
+        raise ConfigError(
+            f"environment: {environment.name} has no initial state of the split `{section.split}` in these scenarios."
+        )
+    return states
+
+
+def _check_wordings(config: SimulateConfig, world: EnvironmentFile) -> None:
+    """The environment has every question that the configuration is going to ask."""
+    judges = config.judges
+    preference = world.judges.preference.whole if judges.preference.scope == "conversation" else world.judges.preference
+    if preference is None:
+        raise ConfigError('judges.preference.scope = "conversation": the environment has no `judges.preference.whole`.')
+    wanted: list[tuple[str, Any, str]] = [("preference", preference, judges.preference.perspective)]
+    if judges.influence.enabled:
+        wording = influence_wording(world, judges.influence.variant)
+        if wording is None:
+            raise ConfigError(f"judges.influence.variant: the environment has no `judges.influence.{judges.influence.variant}`.")
+        wanted.append(("influence", wording, judges.influence.perspective))
+    for name, state in world.states.items():
+        if len(state.transitions) > 1:
+            logistic = judges.transition.method == "logistic"
+            if logistic and state.scale is None:
+                raise ConfigError(f'judges.transition.method = "logistic": the state `{name}` of the environment has no `scale`.')
+            wanted.append((f"transition (state {name})", state.scale if logistic else state, judges.transition.perspective))
+    for judge, wording, perspective in wanted:
+        if perspective == "first_person" and wording.first_person is None:
+            raise ConfigError(
+                f"judges.{judge.split()[0]}.perspective: the environment has no `first_person` wording for {judge}."
+            )
+
+
+async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -> Outcome:
+    """Run the simulation into its folder, or go on with it. Raises EngineError or RunError when it cannot be finished."""
+    config, tally = simulation.config, Tally()
+
+    def keep(line: str) -> None:
+        tally.add(TrajectoryRecord.model_validate_json(line))
+
+    # 1. what an earlier attempt has finished stays
+    journal = Journal(run.path / "trajectories.jsonl", keep)
+    sinks = _sinks(config, run.path)
+    try:
+        open_jobs = [p for p in simulation.planned if p.key not in journal.keys]
+        progress.kept = len(simulation.planned) - len(open_jobs)
+        progress.turns, progress.failed = tally.whole.turns, tally.whole.failed
+        # 2. start the models
+        with _call_log(config, run.path) as observe:
+            engines = Engines(config.models.by_role(), config.engine, observe)
+            async with engines:
+                for role in JUDGES:
+                    method_for(engines.roles[role], simulation.rules.asking)
+                run.record(models=engines.describe(), environment=_environment_facts(simulation.environment))
+                at_once = config.rollout.in_flight or engines.conversations_at_once(simulation.tokens_each)
+                # 3. roll out
+                progress.start_rollout()
+
+                async def hold(planned: Planned) -> TrajectoryRecord:
+                    progress.running += 1
+                    try:
+                        return await converse(planned, simulation.environment, engines.roles, simulation.rules, progress)
+                    finally:
+                        progress.running -= 1
+
+                def finished(trajectory: TrajectoryRecord) -> None:
+                    journal.append(trajectory.key, trajectory.model_dump_json())
+                    tally.add(trajectory)
+                    progress.finish(trajectory)
+
+                await run_all(open_jobs, hold, finished, at_once)
+                seconds = progress.seconds
+                progress.phase = "writing"
+        # 4. put the records in the plan's order and sum up
+        journal.sort([p.key for p in simulation.planned])
+        outcome = _outcome(simulation, tally, progress, run, seconds)
+        sinks.log(config.rollout.iteration, _metrics(outcome.summary))
+        run.write_summary(outcome.summary)
+        if outcome.too_many_failed:
+            run.status, run.error = "failed", "too many conversations failed"
+        return outcome
+    finally:
+        sinks.close()
+        journal.close()
+
+
+@contextmanager
+def _call_log(config: SimulateConfig, folder: Path) -> Iterator[CallObserver | None]:
+    if not config.tracking.log_calls:
+        yield None
+        return
+    log = CallLog(folder / "calls.jsonl")
+    try:
+        yield log.write
+    finally:
+        log.close()
+
+
+def _sinks(config: SimulateConfig, folder: Path) -> Sinks:
+    sinks: list[MetricSink] = [JsonlSink(folder / "metrics.jsonl")]
+    if config.tracking.wandb != "off":
+        sinks.append(WandbSink(config.tracking.wandb, config.tracking.project, folder, config.model_dump(mode="json")))
+    return Sinks(*sinks)
+
+
+def _environment_facts(environment: Environment) -> dict[str, Any]:
+    return {"name": environment.name, "digest": environment.digest, "initial_states": len(environment.initial_states)}
+
+
+def _outcome(simulation: Simulation, tally: Tally, progress: Progress, run: RunFolder, seconds: float) -> Outcome:
+    seed, calls = simulation.config.seed, run.path / "calls.jsonl"
+    failed = tally.whole.failed / max(1, tally.whole.conversations)
+    generated = sum(used.completion_tokens for used in progress.usage.values())
+    summary: dict[str, Any] = {
+        "schema_version": 1,
+        "command": "simulate",
+        "run": str(run.path),
+        "conversations": len(simulation.planned),
+        "whole": tally.whole.to_dict(seed),
+        "groups": [
+            {"scenario": scenario, "kind": kind, **group.to_dict(seed)}
+            for (scenario, kind), group in sorted(tally.groups.items())
+        ],
+        "usage": {role: used.to_dict() for role, used in sorted(tally.usage.items())},
+        "this_attempt": {
+            "conversations": progress.done,
+            "seconds": seconds,
+            "generated_tokens_per_second": generated / seconds if seconds > 0 else None,
+            "cache_hit_rate": progress.cache_hit_rate,
+        },
+        "computed_over_least_tokens": tree_of(calls).ratio if calls.is_file() else None,
+    }
+    return Outcome(tally, progress, summary, failed > simulation.config.rollout.max_failed)
+
+
+def _metrics(summary: dict[str, Any]) -> dict[str, float | None]:
+    """The summary's numbers under flat names, as trackers want them."""
+    metrics: dict[str, float | None] = {}
+    for prefix, group in [("", summary["whole"]), *((f"{g['scenario']}/{g['kind']}/", g) for g in summary["groups"])]:
+        for name in ("preference", "influence", "reward"):
+            for part in ("value", "low", "high", "n"):
+                metrics[f"{prefix}{name}.{part}"] = group[name][part]
+        metrics[f"{prefix}conversations"], metrics[f"{prefix}failed"] = group["conversations"], group["failed"]
+    return metrics
