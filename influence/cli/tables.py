@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,19 +39,18 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
 
 def summary_table(summary: dict[str, Any]) -> Table:
     """One row a scenario and kind of user, and one for the whole."""
-    table = Table(title=None, header_style="bold", title_justify="left")
-    table.add_column("scenario")
-    table.add_column("user")
-    table.add_column("n", justify="right")
-    table.add_column("preference 1-10", justify="right")
-    table.add_column("influence 0-1", justify="right")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("scenario, user")
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("preference 1-10", justify="right", no_wrap=True)
+    table.add_column("influence 0-1", justify="right", no_wrap=True)
     table.add_column("ended by")
     table.add_column("missing")
     for group in summary["groups"]:
-        table.add_row(Text(group["scenario"]), Text(group["kind"]), *_cells(group))
+        table.add_row(Text(f"{group['scenario']}, {group['kind']}"), *_cells(group))
     if len(summary["groups"]) > 1:
         table.add_section()
-        table.add_row("all", "", *_cells(summary["whole"]), style="bold")
+        table.add_row("all", *_cells(summary["whole"]), style="bold")
     return table
 
 
@@ -60,7 +60,7 @@ def _cells(group: dict[str, Any]) -> list[Text]:
     return [
         Text(str(group["conversations"])),
         Text(interval(group["preference"], 2)),
-        Text(interval(group["influence"], 3)),
+        Text(interval(group["influence"], 2)),
         Text(stops),
         Text(lacking or "none"),
     ]

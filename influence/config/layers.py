@@ -121,7 +121,9 @@ def _problems(config: type[CommandConfig], error: ValidationError, layers: Seque
 def _has(data: Any, path: KeyPath) -> bool:
     """Whether a layer sets the key at `path`. A pydantic path may end in a type's name that no file has; that part is let go."""
     for depth, part in enumerate(path):
-        if (isinstance(data, Mapping) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+        if (isinstance(data, Mapping) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
             data = data[part]
         else:
             return depth > 0 and not isinstance(data, Mapping)

@@ -93,7 +93,7 @@ class JudgesSection(Strict):
     method: Literal["auto", "logprobs", "samples"] = "auto"  # auto: log-probabilities where the engine has them
     samples: Annotated[int, Field(ge=1, le=100)] = 5  # answers drawn where there are no log-probabilities
     label_mass_floor: Fraction = 0.01
-    prefill: str = 'Answer: "'  # what an answer is made to begin with where log-probabilities are read; small models need it
+    prefill: str = "Answer:"  # what an answer is made to begin with where log-probabilities are read; small models need it
     see_tool_calls: bool = True
 
 

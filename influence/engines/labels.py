@@ -35,6 +35,16 @@ def trie(tokens: Mapping[str, TokenIds]) -> list[Node]:
     return [Node(prefix, tuple(children[prefix])) for prefix in sorted(children, key=lambda p: (len(p), p))]
 
 
+def split_beginning(answers: Mapping[str, TokenIds]) -> tuple[TokenIds, dict[str, TokenIds]]:
+    """The tokens that all answers begin with, and the rest of each, which is never empty."""
+    shortest = min(len(ids) for ids in answers.values())
+    first = next(iter(answers.values()))
+    common = 0
+    while common < shortest - 1 and len({ids[common] for ids in answers.values()}) == 1:
+        common += 1
+    return first[:common], {label: ids[common:] for label, ids in answers.items()}
+
+
 def combine(tokens: Mapping[str, TokenIds], answers: Mapping[TokenIds, Mapping[int, float]]) -> dict[str, float]:
     """Each label's log-probability, from the next-token log-probabilities at every node (`answers[prefix][token]`)."""
     logprobs = {}

@@ -6,6 +6,7 @@ The engines' cores are processes of their own; this module lives on the program'
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import multiprocessing
 import os
@@ -32,7 +33,7 @@ from influence.engines.base import (
 )
 from influence.engines.devices import GIB, Placement, cpu_cache_gib
 from influence.engines.digests import quick_digest
-from influence.engines.labels import Node, combine, trie
+from influence.engines.labels import Node, TokenIds, combine, split_beginning, trie
 from influence.engines.prompts import ChatTemplate
 from influence.engines.routing import StickyRouter
 from influence.errors import ContextOverflowError, EngineDiedError, EngineError
@@ -106,7 +107,7 @@ class VllmEngine:
         self._router = StickyRouter(len(placements))
         self._replicas: list[Any] = []
         self._numbers = itertools.count()
-        self._label_tokens: dict[tuple[str, ...], tuple[dict[str, tuple[int, ...]], list[Node]]] = {}
+        self._label_tokens: dict[tuple[str, ...], tuple[TokenIds, dict[str, TokenIds], list[Node]]] = {}
         self.adapters = AdapterTable(settings.max_loras)
 
     @property
@@ -161,6 +162,8 @@ class VllmEngine:
     async def close(self) -> None:
         replicas, self._replicas = self._replicas, []
         await asyncio.gather(*(asyncio.to_thread(replica.shutdown, SHUTDOWN_SECONDS) for replica in replicas))
+        replicas.clear()
+        gc.collect()  # an engine that is left to the interpreter's end complains on standard error
 
     async def generate(
         self,
@@ -197,8 +200,8 @@ class VllmEngine:
     async def label_logprobs(
         self, messages: Sequence[Message], labels: Sequence[str], call: Call, adapter: str | None = None, prefill: str = ""
     ) -> LabelLogprobs:
-        prompt = [*self.template.prompt_ids(messages), *self.template.text_ids(prefill)]
-        tokens, nodes = self._labels(tuple(labels))
+        begun, tokens, nodes = self._labels(tuple(labels), prefill)
+        prompt = [*self.template.prompt_ids(messages), *begun]
         self._check_room(len(prompt) + max(len(ids) for ids in tokens.values()), 1)
         inner = nodes[1:]
         if len(inner) == 1 and len(inner[0].prefix) == 1:
@@ -301,14 +304,17 @@ class VllmEngine:
             output_kind=self._final,
         )
 
-    def _labels(self, labels: tuple[str, ...]) -> tuple[dict[str, tuple[int, ...]], list[Node]]:
-        if labels not in self._label_tokens:
-            tokens = {label: self.template.text_ids(label) for label in labels}
+    def _labels(self, labels: tuple[str, ...], prefill: str) -> tuple[TokenIds, dict[str, TokenIds], list[Node]]:
+        """What every answer begins with, how each label goes on from there, and what to ask: worked out once."""
+        key = (prefill, *labels)
+        if key not in self._label_tokens:
+            answers = {label: self.template.text_ids(f"{prefill} {label}" if prefill else label) for label in labels}
+            begun, tokens = split_beginning(answers) if prefill else ((), answers)
             try:
-                self._label_tokens[labels] = tokens, trie(tokens)
+                self._label_tokens[key] = begun, tokens, trie(tokens)
             except ValueError as error:
                 raise EngineError(f"{self.model}: {error}.") from None
-        return self._label_tokens[labels]
+        return self._label_tokens[key]
 
 
 def _at(logprobs: Mapping[int, Any], node: Node) -> dict[int, float]:
