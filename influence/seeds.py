@@ -28,4 +28,4 @@ def generator(root: int, *names: str | int) -> Random:
 
 def fraction(*names: str | int) -> float:
     """A number in [0, 1) fixed by the names alone: the same on every machine and in every run."""
-    return derive(0, *names) / 2**SEED_BITS
+    return derive(0, *names) / float(2**SEED_BITS)

@@ -15,7 +15,7 @@ import toml
 from pydantic import ValidationError
 
 from influence.config.commands import COMMANDS, CommandConfig
-from influence.config.places import KeyPath, listed, place, problem_from, read_toml
+from influence.config.places import listed, place, problem_from, read_toml
 from influence.errors import ConfigError, Problem, nearest, not_allowed
 from influence.resources import data_folders
 
@@ -52,7 +52,7 @@ def find_config_file(name: str) -> Path:
 def file_layers(name: str) -> list[Layer]:
     """The layers of a preset or file, what it extends first. Raises ConfigError for a missing file or a circle."""
     layers: list[Layer] = []
-    path, seen = find_config_file(name), []
+    path, seen = find_config_file(name), list[Path]()
     while True:
         if path.resolve() in seen:
             raise ConfigError(f"{path}: `extends` goes in a circle: " + " -> ".join(p.stem for p in [*seen, path]) + ".")
@@ -118,7 +118,7 @@ def _problems(config: type[CommandConfig], error: ValidationError, layers: Seque
     return problems
 
 
-def _has(data: Any, path: KeyPath) -> bool:
+def _has(data: Any, path: Sequence[Any]) -> bool:
     """Whether a layer sets the key at `path`. A pydantic path may end in a type's name that no file has; that part is let go."""
     for depth, part in enumerate(path):
         if (isinstance(data, Mapping) and part in data) or (

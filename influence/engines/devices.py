@@ -106,6 +106,9 @@ def _cpu_environment(threads: int) -> dict[str, str]:
 
 
 def cpu_cache_gib(replicas: int) -> float:
-    """Memory for one CPU replica's key-value cache: a third of what is free, 1 to 16 GiB in all."""
-    free = psutil.virtual_memory().available / GIB
-    return max(1.0, min(16.0, free / 3)) / replicas
+    """Memory for one CPU replica's key-value cache: a third of what is free, 1 to 3 GiB in all.
+
+    No more than that, because every GiB costs a second or two at the start; `engine.kv_cache_gb` asks for more.
+    """
+    free: float = psutil.virtual_memory().available / GIB
+    return max(1.0, min(3.0, free / 3)) / replicas

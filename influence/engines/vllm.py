@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from influence.chat import Message
-from influence.engines import libraries
+from influence.engines import libraries, prefork
 from influence.engines.adapters import AdapterTable
 from influence.engines.base import (
     Call,
@@ -103,6 +103,7 @@ class VllmEngine:
         self.model = model
         self.settings = settings
         self.placements = list(placements)
+        self._is_folder = Path(model).is_dir()
         self._observe = observe
         self._router = StickyRouter(len(placements))
         self._replicas: list[Any] = []
@@ -118,7 +119,10 @@ class VllmEngine:
 
     async def open(self) -> None:
         """Start all replicas at once. Raises EngineError with what to look at."""
-        libraries.prepare(offline=Path(self.model).is_dir())
+        libraries.prepare(offline=self._is_folder)
+        on_cpu = all(placement.device == "cpu" for placement in self.placements)
+        if on_cpu:
+            prefork.start(self.placements[0].environment)
         try:
             from vllm import SamplingParams, TokensPrompt
             from vllm.exceptions import VLLMError
@@ -130,6 +134,8 @@ class VllmEngine:
             ) from None
         self._params, self._prompt, self._final = SamplingParams, TokensPrompt, RequestOutputKind.FINAL_ONLY
         self._dead_error, self._request_errors = EngineDeadError, (VLLMError, ValueError, RuntimeError)
+        if on_cpu:
+            prefork.use()
         starting = []
         for placement in self.placements:
             with _environment(placement.environment):
@@ -153,6 +159,7 @@ class VllmEngine:
             raise EngineError(f"{self.model}: {error}.") from None
 
     def _start(self, placement: Placement) -> Any:
+        """Start one replica. It waits for the replica's process, so it runs in a thread."""
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -163,6 +170,7 @@ class VllmEngine:
         replicas, self._replicas = self._replicas, []
         await asyncio.gather(*(asyncio.to_thread(replica.shutdown, SHUTDOWN_SECONDS) for replica in replicas))
         replicas.clear()
+        await asyncio.sleep(0.05)  # lets the cancelled output handlers go, which hold their engines
         gc.collect()  # an engine that is left to the interpreter's end complains on standard error
 
     async def generate(
@@ -221,8 +229,9 @@ class VllmEngine:
     def conversations_at_once(self, tokens_each: int) -> int:
         config = self._replicas[0].vllm_config
         blocks = config.cache_config.num_gpu_blocks or 0
-        by_memory = blocks * config.cache_config.block_size // max(1, tokens_each)
-        return max(1, min(by_memory, config.scheduler_config.max_num_seqs)) * len(self._replicas)
+        by_memory: int = blocks * config.cache_config.block_size // max(1, tokens_each)
+        at_once: int = min(by_memory, config.scheduler_config.max_num_seqs)
+        return max(1, at_once) * len(self._replicas)
 
     async def sleep(self) -> None:
         await asyncio.gather(*(r.sleep(level=1) for r in self._on_gpus()))
@@ -255,7 +264,7 @@ class VllmEngine:
         return {
             "engine": "vllm",
             "model": self.model,
-            "digest": quick_digest(Path(self.model)) if Path(self.model).is_dir() else None,
+            "digest": quick_digest(Path(self.model)) if self._is_folder else None,
             "adapters": self.adapters.describe(),
             "replicas": [placement.label for placement in self.placements],
             "max_model_len": self.settings.max_model_len,

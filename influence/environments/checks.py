@@ -140,8 +140,8 @@ def template_problems(
         where = place(source, text, ("judges", "influence", "principles", "question"))
         yield Problem(where, "the question does not show the list.", "Write {principles} where the list belongs.")
     yield from _unused(source, text, ("variables",), world.variables, used)
-    for kind_name, kind in world.kinds.items():
-        yield from _unused(source, text, ("kinds", kind_name, "variables"), kind.variables, used)
+    for kind_name, user_kind in world.kinds.items():
+        yield from _unused(source, text, ("kinds", kind_name, "variables"), user_kind.variables, used)
     for name, scenario in scenarios.items():
         scenario_path = path.parent / "scenarios" / f"{name}.toml"
         yield from _unused(

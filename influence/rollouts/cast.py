@@ -48,14 +48,18 @@ class Rules:
 def rules_from(config: SimulateConfig, world: EnvironmentFile) -> Rules:
     """The rules that a configuration and an environment make together."""
     judges = config.judges
-    perspectives = {"preference": judges.preference, "transition": judges.transition, "influence": judges.influence}
+    perspectives = {
+        "preference": judges.preference.perspective,
+        "transition": judges.transition.perspective,
+        "influence": judges.influence.perspective,
+    }
     return Rules(
         turn_limit=config.rollout.turns or world.turns,
         token_limit=config.rollout.token_limit,
         agent_sampling=_sampling(config.sampling.agent),
         user_sampling=_sampling(config.sampling.user),
         asking=AskingRules(judges.method, judges.samples, judges.label_mass_floor, judges.prefill, judges.see_tool_calls),
-        first_person=frozenset(role for role, section in perspectives.items() if section.perspective == "first_person"),
+        first_person=frozenset(role for role, perspective in perspectives.items() if perspective == "first_person"),
         whole_conversation=judges.preference.scope == "conversation",
         transition_method=judges.transition.method,
         influence_variant=judges.influence.variant if judges.influence.enabled else None,

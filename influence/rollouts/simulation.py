@@ -29,7 +29,8 @@ from influence.runs.folder import RunFolder
 from influence.runs.journal import Journal
 from influence.runs.metrics import JsonlSink, MetricSink, Sinks, WandbSink
 
-FRAME_TOKENS = 400  # what prompts hold besides the talk itself: system prompts, frames, questions
+FRAME_TOKENS = 100  # what prompts hold besides the talk and what conversations share: opening, persona, questions
+FILLED = 0.7  # replies are on average shorter than they may be
 CONTEXTS = 3  # the agent's, the user's and the judges' view of one conversation
 
 
@@ -46,7 +47,7 @@ class Simulation:
     def tokens_each(self) -> int:
         """About how many tokens of cache one conversation wants, in all its views."""
         talk = self.rules.turn_limit * (self.rules.agent_sampling.max_tokens + self.rules.user_sampling.max_tokens)
-        return CONTEXTS * (FRAME_TOKENS + talk)
+        return int(CONTEXTS * (FRAME_TOKENS + FILLED * talk))
 
 
 @dataclass(frozen=True)

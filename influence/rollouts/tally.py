@@ -7,6 +7,7 @@ bootstraps over states.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from influence.engines.base import Usage
 from influence.rollouts.records import TrajectoryRecord
 from influence.stats import Estimate, cluster_mean
 
-Sums = dict[str, tuple[float, int]]
+Sums = dict[Hashable, tuple[float, int]]
 
 
 @dataclass
