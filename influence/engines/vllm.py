@@ -6,7 +6,6 @@ The engines' cores are processes of their own; this module lives on the program'
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import multiprocessing
 import os
@@ -163,15 +162,16 @@ class VllmEngine:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        class Replica(AsyncLLM):
+            def __del__(self) -> None:
+                """Closed by `close`: at the interpreter's end there is nothing left to shut down with."""
+
         arguments = engine_arguments(self.model, self.settings, placement, len(self.placements))
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        return Replica.from_engine_args(AsyncEngineArgs(**arguments))
 
     async def close(self) -> None:
         replicas, self._replicas = self._replicas, []
         await asyncio.gather(*(asyncio.to_thread(replica.shutdown, SHUTDOWN_SECONDS) for replica in replicas))
-        replicas.clear()
-        await asyncio.sleep(0.05)  # lets the cancelled output handlers go, which hold their engines
-        gc.collect()  # an engine that is left to the interpreter's end complains on standard error
 
     async def generate(
         self,
@@ -281,8 +281,8 @@ class VllmEngine:
         try:
             engine = self._replicas[replica]
             stream = engine.generate(self._prompt(prompt_token_ids=prompt), params, str(next(self._numbers)), lora_request=lora)
-            async for output in stream:
-                pass
+            async for final in stream:
+                output = final
         except self._dead_error:
             raise EngineDiedError(f"the engine process of {self.model} ({self.placements[replica].label}) died.") from None
         except self._request_errors as error:
