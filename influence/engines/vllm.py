@@ -162,7 +162,7 @@ class VllmEngine:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        class Replica(AsyncLLM):
+        class Replica(AsyncLLM):  # type: ignore[misc]  # vLLM is not checked
             def __del__(self) -> None:
                 """Closed by `close`: at the interpreter's end there is nothing left to shut down with."""
 
