@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from influence.config.model_names import ModelText
-from influence.config.places import Strict
+from influence.config.places import Strict, matching
 
 Perspective = Literal["third_person", "first_person"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, matching(r"[a-z0-9][a-z0-9_-]*", 64, "lower-case letters, digits, `-` and `_`")]
+RunName = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", 100, "letters, digits, `.`, `-` and `_`, first a letter or digit")
+]
+
+
+def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
+    if shares and abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"the shares sum to {sum(shares.values()):g}, not to 1.")
+    return shares
 
 
 class EnvironmentSection(Strict):
@@ -19,14 +29,10 @@ class EnvironmentSection(Strict):
 
     name: str = "therapy-talk"  # a folder in envs/, or a path
     scenarios: list[str] = []  # empty: all of them
-    kinds: dict[str, Fraction] = {}  # share of each kind of user; empty: as many initial states of each as there are
+    kinds: Annotated[
+        dict[Name, Fraction], AfterValidator(_sum_to_one)
+    ] = {}  # share of each kind of user; empty: as many initial states of each as there are
     split: Literal["train", "heldout", "all"] = "all"
-
-    @model_validator(mode="after")
-    def _fractions_sum_to_one(self) -> EnvironmentSection:
-        if self.kinds and abs(sum(self.kinds.values()) - 1) > 1e-6:
-            raise ValueError(f"the shares of `kinds` sum to {sum(self.kinds.values()):g}, not to 1.")
-        return self
 
 
 class ModelsSection(Strict):
@@ -58,8 +64,8 @@ class SamplingSection(Strict):
 class RolesSampling(Strict):
     """[sampling]"""
 
-    agent: SamplingSection = SamplingSection(max_tokens=128)
-    user: SamplingSection = SamplingSection(max_tokens=80)
+    agent: SamplingSection = SamplingSection(max_tokens=160)
+    user: SamplingSection = SamplingSection(max_tokens=96)
 
 
 class PreferenceSection(Strict):
@@ -147,4 +153,4 @@ class RunSection(Strict):
     """[run]: where the results go. Without a name the run is called after its preset, with a number."""
 
     out: str = "runs"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] | None = None
+    name: RunName | None = None
