@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +28,8 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
     if summary["computed_over_least_tokens"] is not None:
         rates.append(f"{summary['computed_over_least_tokens']:.3f} prompt tokens computed for each that had to be")
     console.print(Text("; ".join(rates) + ".", "dim"))
-    console.print(Text("Means with 95 % intervals: cluster bootstrap over initial states.", "dim"))
+    missing = "" if whole["missing"] else " No score is missing."
+    console.print(Text(f"Preference 1-10, influence 0-1: means, 95 % intervals by cluster bootstrap over initial states.{missing}", "dim"))
     if whole["failed"]:
         failed = f"{whole['failed']} of {whole['conversations']} conversations failed; their errors are in trajectories.jsonl."
         console.print(Text(failed, "bold red"))
@@ -38,32 +38,36 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
 
 
 def summary_table(summary: dict[str, Any]) -> Table:
-    """One row a scenario and kind of user, and one for the whole."""
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("scenario, user")
+    """One row a scenario and kind of user, and one for the whole. What is missing has a column where something is."""
+    groups = [*summary["groups"], *([summary["whole"]] if len(summary["groups"]) > 1 else [])]
+    lacking = any(group["missing"] for group in groups)
+    table = Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("scenario, user", min_width=18)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("preference 1-10", justify="right", no_wrap=True)
-    table.add_column("influence 0-1", justify="right", no_wrap=True)
+    table.add_column("preference", justify="right", no_wrap=True)
+    table.add_column("influence", justify="right", no_wrap=True)
     table.add_column("ended by")
-    table.add_column("missing")
-    for group in summary["groups"]:
-        table.add_row(Text(f"{group['scenario']}, {group['kind']}"), *_cells(group))
-    if len(summary["groups"]) > 1:
-        table.add_section()
-        table.add_row("all", *_cells(summary["whole"]), style="bold")
+    if lacking:
+        table.add_column("missing scores")
+    for group in groups:
+        whole = "scenario" not in group
+        name = "all" if whole else f"{group['scenario']}, {group['kind']}"
+        if whole:
+            table.add_section()
+        table.add_row(Text(name), *_cells(group, lacking), style="bold" if whole else "")
     return table
 
 
-def _cells(group: dict[str, Any]) -> list[Text]:
-    stops = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in group["stop_reasons"].items())
-    lacking = ", ".join(f"{name} {count}" for name, count in group["missing"].items())
-    return [
-        Text(str(group["conversations"])),
-        Text(interval(group["preference"], 2)),
-        Text(interval(group["influence"], 2)),
-        Text(stops),
-        Text(lacking or "none"),
+def _cells(group: dict[str, Any], lacking: bool) -> list[Text]:
+    cells = [
+        str(group["conversations"]),
+        interval(group["preference"], 2),
+        interval(group["influence"], 2),
+        ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in group["stop_reasons"].items()),
     ]
+    if lacking:
+        cells.append(", ".join(f"{count} {name}" for name, count in group["missing"].items()) or "none")
+    return [Text(cell) for cell in cells]
 
 
 def interval(estimate: dict[str, Any], digits: int) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 from influence.errors import nearest
 
 SCHEMES = ("embedded", "vllm", "scripted", "openai", "anthropic", "openai-api")
+LOCAL_SCHEMES = ("embedded", "vllm")
 HOSTED_SCHEMES = ("openai", "anthropic", "openai-api")
 SPELLINGS = "embedded, vllm/<hub id or folder>[:<adapter folder>], scripted/<file>, openai/<model>, anthropic/<model>, openai-api/<name>/<model>"
 
@@ -30,13 +31,11 @@ class ModelName:
 def parse_model_name(text: str) -> ModelName:
     """Raises ValueError with the allowed spellings."""
     scheme, _, rest = text.partition("/")
-    if scheme == "embedded":
-        base, _, adapter = text.partition(":")
-        if base != "embedded" or text.endswith(":"):
+    if scheme.partition(":")[0] == "embedded":
+        base, colon, adapter = text.partition(":")
+        if base != "embedded" or (colon and not adapter):
             raise ValueError(f"{text!r} is no model name. Write `embedded`, or `embedded:<adapter folder>`.")
         return ModelName("embedded", "", adapter or None)
-    if scheme.startswith("embedded:"):
-        return ModelName("embedded", "", text.removeprefix("embedded:"))
     if scheme not in SCHEMES:
         raise ValueError(f"{text!r} is no model name. {nearest(scheme, SCHEMES)}Allowed: {SPELLINGS}.")
     if not rest or (scheme == "openai-api" and not all(rest.partition("/")[::2])):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from influence.config.model_names import HOSTED_SCHEMES, ModelName, parse_model_name
+from influence.config.model_names import HOSTED_SCHEMES, LOCAL_SCHEMES, ModelName, parse_model_name
 from influence.config.sections import EngineSection
 from influence.engines.base import CallObserver, Engine
 from influence.engines.devices import choose_gpus, place, usable_cores, visible_gpus
-from influence.engines.embedded import INSTALL, model_folder, packaged_file
+from influence.engines.embedded import INSTALL, converted_folder, model_folder, packaged_file
 from influence.engines.scripted import ScriptedEngine, load_script
 from influence.engines.vllm import VllmEngine, VllmSettings
 from influence.errors import ConfigError
@@ -43,8 +43,13 @@ def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
             raise ConfigError(f"models.{role} = {text!r}: the folder {name.base} holds no model (no config.json).")
         if name.adapter and not (Path(name.adapter) / "adapter_config.json").is_file():
             raise ConfigError(f"models.{role} = {text!r}: {name.adapter} is not an adapter folder (no adapter_config.json).")
-    if any(parse_model_name(text).scheme in ("embedded", "vllm") for text in by_role.values()):
+    if any(parse_model_name(text).scheme in LOCAL_SCHEMES for text in by_role.values()):
         placements(engine)
+
+
+def needs_conversion(by_role: Mapping[str, str]) -> bool:
+    """Whether opening these models begins with converting the embedded one, which takes half a minute."""
+    return any(parse_model_name(text).scheme == "embedded" for text in by_role.values()) and not converted_folder().is_dir()
 
 
 def placements(section: EngineSection) -> list[Any]:
@@ -60,6 +65,7 @@ class Engines:
         names = {role: parse_model_name(text) for role, text in by_role.items()}
         self._section, self._observe = section, observe
         self._adapted = {(n.scheme, n.base) for n in names.values() if n.adapter}
+        self._local = len({(n.scheme, n.base) for n in names.values() if n.scheme in LOCAL_SCHEMES})
         self._engines: dict[tuple[str, str], Engine] = {}
         for name in names.values():
             key = (name.scheme, name.base)
@@ -76,8 +82,8 @@ class Engines:
             max_model_len=section.max_model_len,
             max_num_seqs=section.max_num_seqs,
             block_size=section.block_size,
-            kv_cache_gb=section.kv_cache_gb,
-            gpu_memory_utilization=section.gpu_memory_utilization,
+            kv_cache_gb=section.kv_cache_gb / self._local if section.kv_cache_gb else None,
+            gpu_memory_utilization=section.gpu_memory_utilization / self._local,  # models that share the GPUs share their memory
             dtype=section.dtype,
             quantization=section.quantization,
             compile=section.compile,

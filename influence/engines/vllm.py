@@ -105,7 +105,7 @@ class VllmEngine:
         self._is_folder = Path(model).is_dir()
         self._observe = observe
         self._router = StickyRouter(len(placements))
-        self._replicas: list[Any] = []
+        self.replicas: list[Any] = []
         self._numbers = itertools.count()
         self._label_tokens: dict[tuple[str, ...], tuple[TokenIds, dict[str, TokenIds], list[Node]]] = {}
         self.adapters = AdapterTable(settings.max_loras)
@@ -143,7 +143,7 @@ class VllmEngine:
                 starting.append(task)
                 await _spawned(task, before)
         results = await asyncio.gather(*starting, return_exceptions=True)
-        self._replicas = [r for r in results if not isinstance(r, BaseException)]
+        self.replicas = [r for r in results if not isinstance(r, BaseException)]
         failures = [r for r in results if isinstance(r, BaseException)]
         if failures:
             await self.close()
@@ -151,7 +151,7 @@ class VllmEngine:
                 f"the engine for {self.model} did not start: {failures[0]}\n    Its own words are in the run's log."
             ) from failures[0]
         try:
-            self._tokenizer = self._replicas[0].get_tokenizer()
+            self._tokenizer = self.replicas[0].get_tokenizer()
             self.template = ChatTemplate(self._tokenizer)
         except ValueError as error:
             await self.close()
@@ -170,7 +170,7 @@ class VllmEngine:
         return Replica.from_engine_args(AsyncEngineArgs(**arguments))
 
     async def close(self) -> None:
-        replicas, self._replicas = self._replicas, []
+        replicas, self.replicas = self.replicas, []
         await asyncio.gather(*(asyncio.to_thread(replica.shutdown, SHUTDOWN_SECONDS) for replica in replicas))
 
     async def generate(
@@ -227,11 +227,11 @@ class VllmEngine:
         return LabelLogprobs(combine(tokens, answers), sum((_usage(output) for output in outputs), Usage()))
 
     def conversations_at_once(self, tokens_each: int) -> int:
-        config = self._replicas[0].vllm_config
+        config = self.replicas[0].vllm_config
         blocks = config.cache_config.num_gpu_blocks or 0
         by_memory: int = blocks * config.cache_config.block_size // max(1, tokens_each)
         at_once: int = min(by_memory, config.scheduler_config.max_num_seqs)
-        return max(1, at_once) * len(self._replicas)
+        return max(1, at_once) * len(self.replicas)
 
     async def sleep(self) -> None:
         await asyncio.gather(*(r.sleep(level=1) for r in self._on_gpus()))
@@ -240,7 +240,7 @@ class VllmEngine:
         await asyncio.gather(*(r.wake_up() for r in self._on_gpus()))
 
     def _on_gpus(self) -> list[Any]:
-        return [r for r, placement in zip(self._replicas, self.placements, strict=True) if placement.device == "cuda"]
+        return [r for r, placement in zip(self.replicas, self.placements, strict=True) if placement.device == "cuda"]
 
     async def add_adapter(self, folder: str) -> None:
         """Make an adapter folder usable by `generate(adapter=folder)`, without a restart. Raises EngineError if it cannot be."""
@@ -252,13 +252,13 @@ class VllmEngine:
 
         slot = self.adapters.add(folder)
         request = LoRARequest(slot.name, slot.number, folder)
-        await asyncio.gather(*(replica.add_lora(request) for replica in self._replicas))
+        await asyncio.gather(*(replica.add_lora(request) for replica in self.replicas))
         self.adapters.ready(folder, request)
 
     async def remove_adapter(self, folder: str) -> None:
         """Free the adapter's slot. On a CPU this must come before the next one is added."""
         request = self.adapters.remove(folder)
-        await asyncio.gather(*(replica.remove_lora(request.lora_int_id) for replica in self._replicas))
+        await asyncio.gather(*(replica.remove_lora(request.lora_int_id) for replica in self.replicas))
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -272,14 +272,14 @@ class VllmEngine:
 
     def process_ids(self) -> list[int]:
         """The process ids of the engines' cores."""
-        return [p.pid for replica in self._replicas for p in replica.engine_core.resources.engine_manager.processes]
+        return [p.pid for replica in self.replicas for p in replica.engine_core.resources.engine_manager.processes]
 
     async def _ask(self, prompt: list[int], params: Any, call: Call, adapter: str | None, label_ids: Sequence[int]) -> Any:
         replica = self._router.start(call.session)
         started, output = time.time(), None
         lora = self.adapters.request(adapter) if adapter else None
         try:
-            engine = self._replicas[replica]
+            engine = self.replicas[replica]
             stream = engine.generate(self._prompt(prompt_token_ids=prompt), params, str(next(self._numbers)), lora_request=lora)
             async for final in stream:
                 output = final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from influence.config.commands import SimulateConfig
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
-from influence.engines.opening import Engines, check_models
+from influence.engines.opening import Engines, check_models, needs_conversion
 from influence.engines.sharing import tree_of
 from influence.environments.loading import load_environment
 from influence.environments.schema import EnvironmentFile
@@ -22,6 +23,7 @@ from influence.rollouts.cast import JUDGES, Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned, plan
 from influence.rollouts.progress import Progress
+from influence.rollouts.reading import TRAJECTORIES, parse_trajectory
 from influence.rollouts.records import TrajectoryRecord
 from influence.rollouts.scheduler import run_all
 from influence.rollouts.tally import Tally
@@ -129,10 +131,10 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
     config, tally = simulation.config, Tally()
 
     def keep(line: str) -> None:
-        tally.add(TrajectoryRecord.model_validate_json(line))
+        tally.add(parse_trajectory(line, f"{run.path / TRAJECTORIES}, line {tally.whole.conversations + 1}"))
 
     # 1. what an earlier attempt has finished stays
-    journal = Journal(run.path / "trajectories.jsonl", keep)
+    journal = Journal(run.path / TRAJECTORIES, keep)
     sinks = _sinks(config, run.path)
     try:
         open_jobs = [p for p in simulation.planned if p.key not in journal.keys]
@@ -140,7 +142,10 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
         progress.turns, progress.failed = tally.whole.turns, tally.whole.failed
         # 2. start the models
         with _call_log(config, run.path) as observe:
-            engines = Engines(config.models.by_role(), config.engine, observe)
+            if needs_conversion(config.models.by_role()):
+                progress.phase = "converting the embedded model, once"
+            engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe)
+            progress.phase = "starting the engine"
             async with engines:
                 for role in JUDGES:
                     method_for(engines.roles[role], simulation.rules.asking)
