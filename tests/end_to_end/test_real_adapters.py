@@ -1,0 +1,96 @@
+"""Adapters for each request: an adapter changes what its own requests get, and nothing for the judges on the base weights.
+
+vLLM's CPU engine gives requests without an adapter the weights of the last LoRA slot whenever a batch holds any adapter; our
+engine leaves that slot empty. This test fails without the spare slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from influence.chat import Message
+from influence.config.sections import EngineSection
+from influence.engines.base import Call, Sampling
+from influence.engines.embedded import model_folder
+from influence.engines.opening import Engines
+from influence.engines.vllm import VllmEngine
+from influence.errors import EngineError
+
+RATINGS = [str(n) for n in range(2, 10)]
+QUESTION = [
+    Message("user", "User: Is it far?\nAssistant: It is an hour by bus.\n\nHow does the user rate the reply, from 1 to 10?")
+]
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A LoRA adapter with random weights, large enough to be seen."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(str(model_folder()), dtype=torch.float32)
+    model: Any = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj", "up_proj"]))
+    for name, weights in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights, std=0.05)
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder, selected_adapters=["default"])
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def opened(adapter: str) -> Iterator[tuple[asyncio.Runner, VllmEngine]]:
+    roles = {"agent": f"embedded:{adapter}", "user": "embedded"}
+    engines = Engines(roles, EngineSection(gpus=[], kv_cache_gb=1.0, max_loras=1))
+    engine = engines.roles["agent"].engine
+    assert engine is engines.roles["user"].engine
+    assert isinstance(engine, VllmEngine)
+    with asyncio.Runner() as runner:
+        runner.run(engines.__aenter__())
+        try:
+            yield runner, engine
+        finally:
+            runner.run(engines.__aexit__())
+
+
+def rate(engine: VllmEngine, adapter: str | None = None) -> Any:
+    return engine.label_logprobs(QUESTION, RATINGS, Call("preference", "q", 1), adapter, "Answer:")
+
+
+def test_the_adapter_changes_its_own_requests(opened: tuple[asyncio.Runner, VllmEngine], adapter: str) -> None:
+    runner, engine = opened
+    plain, adapted = runner.run(rate(engine)), runner.run(rate(engine, adapter))
+    assert max(abs(plain.logprobs[label] - adapted.logprobs[label]) for label in RATINGS) > 0.2
+
+
+def test_judges_on_the_base_weights_do_not_notice_the_adapter(opened: tuple[asyncio.Runner, VllmEngine], adapter: str) -> None:
+    runner, engine = opened
+
+    async def while_the_agent_speaks() -> Any:
+        talk = [Message("user", "Tell me about the sea.")]
+        speaking = [engine.generate(talk, Sampling(16), Call("agent", f"a{n}", n), adapter) for n in range(4)]
+        return (await asyncio.gather(*(rate(engine) for _ in range(6)), *speaking))[:6]
+
+    alone = runner.run(rate(engine))
+    for answer in runner.run(while_the_agent_speaks()):
+        assert answer.logprobs == alone.logprobs
+
+
+def test_an_adapter_that_was_not_added_is_refused(opened: tuple[asyncio.Runner, VllmEngine]) -> None:
+    runner, engine = opened
+    with pytest.raises(EngineError, match="has not been added"):
+        runner.run(rate(engine, str(Path("elsewhere"))))
+
+
+def test_there_is_no_room_for_more_than_was_asked_for(opened: tuple[asyncio.Runner, VllmEngine], tmp_path: Path) -> None:
+    runner, engine = opened
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(EngineError, match=r"engine\.max_loras"):
+        runner.run(engine.add_adapter(str(tmp_path)))
