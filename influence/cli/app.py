@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from influence.cli import commands_config, commands_data, doctor, show, simulate
+from influence.cli.plain import clean
 from influence.errors import InfluenceError
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def main() -> None:
     except InfluenceError as error:
         if debug:
             traceback.print_exc()
-        print(f"influence: {error}", file=sys.stderr)
+        print(clean(f"influence: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("influence: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)

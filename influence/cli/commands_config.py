@@ -29,17 +29,10 @@ def config_show(preset: PresetArgument = "simulate", settings: SetOption = None,
 
 
 def _resolved(preset: str, settings: list[str] | None):  # type: ignore[no-untyped-def]
-    from influence.config.commands import COMMANDS
-    from influence.config.layers import file_layers, resolve, set_layer
-    from influence.errors import ConfigError, not_allowed
+    from influence.config.layers import command_of, file_layers, resolve, set_layer
 
     layers = [*file_layers(preset), *(set_layer(assignment) for assignment in settings or [])]
-    command = next((layer.data["command"] for layer in reversed(layers) if "command" in layer.data), None)
-    if command is None:
-        raise ConfigError(f"{layers[-1].source}: the key `command` is missing. {not_allowed('', list(COMMANDS))}")
-    if command not in COMMANDS:
-        raise ConfigError(f"{layers[-1].source}: `{command}` is not a command. {not_allowed(str(command), list(COMMANDS))}")
-    return resolve(COMMANDS[command], layers)
+    return resolve(command_of(layers), layers)
 
 
 @presets_app.callback()
@@ -62,11 +55,13 @@ def presets(context: typer.Context, as_json: JsonOption = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from influence.cli.plain import clean
+
     table = Table(header_style="bold")
     for column in ("preset", "command", "what it does"):
         table.add_column(column)
     for name, config in rows:
-        table.add_row(name, config.command, Text(config.description))
+        table.add_row(Text(clean(name)), config.command, Text(clean(config.description)))
     Console().print(table)
     Console().print(Text("Run one: influence simulate PRESET. Read one: influence presets show PRESET."))
 
@@ -94,7 +89,15 @@ def presets_check(
     Example: influence presets check
     """
     from influence.config.layers import preset_names
+    from influence.errors import ConfigError
 
+    broken = []
     for name in preset or preset_names():
-        _resolved(name, None)
-        typer.echo(f"{name}: fine")
+        try:
+            _resolved(name, None)
+        except ConfigError as error:
+            broken.append(str(error))
+        else:
+            typer.echo(f"{name}: fine")
+    if broken:
+        raise ConfigError("\n".join(broken))

@@ -48,12 +48,15 @@ def envs(context: typer.Context, as_json: JsonOption = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from influence.cli.plain import clean
+
     table = Table(header_style="bold")
     for column in ("environment", "scenarios", "users", "states", "what it is"):
         table.add_column(column)
     for world in worlds:
         states = str(len(world.initial_states))
-        table.add_row(world.name, str(len(world.scenarios)), ", ".join(world.file.kinds), states, Text(world.file.summary))
+        name, summary = Text(clean(world.name)), Text(clean(world.file.summary))
+        table.add_row(name, str(len(world.scenarios)), ", ".join(world.file.kinds), states, summary)
     Console().print(table)
 
 
@@ -67,20 +70,20 @@ def envs_show(name: Annotated[str, typer.Argument(help="An environment's name or
     from rich.table import Table
     from rich.text import Text
 
+    from influence.cli.plain import clean
     from influence.environments.loading import load_environment
 
     world = load_environment(name)
     console = Console()
-    console.print(Text(f"{world.file.title}: {world.file.summary}"))
-    console.print(Text(f"Folder: {world.folder}", "dim"))
+    console.print(Text(clean(f"{world.file.title}: {world.file.summary}")))
+    console.print(Text(clean(f"Folder: {world.folder}"), "dim"))
     states = Table(header_style="bold", title="states", title_justify="left")
     for column in ("state", "asks", "label → state", "injects"):
         states.add_column(column)
     for state_name, state in world.file.states.items():
         moves = ", ".join(f"{label} → {target}" for label, target in state.transitions.items()) or "(end)"
-        states.add_row(
-            state_name, Text(state.question or ""), Text(moves), Text("\n".join(part.content for part in state.inject))
-        )
+        injected = "\n".join(part.content for part in state.inject)
+        states.add_row(state_name, Text(clean(state.question or "")), Text(clean(moves)), Text(clean(injected)))
     console.print(states)
     table = Table(header_style="bold", title="initial states", title_justify="left")
     for column in ("scenario", "what happens", "user", "train", "held out"):
@@ -88,10 +91,10 @@ def envs_show(name: Annotated[str, typer.Argument(help="An environment's name or
     for scenario in world.scenarios.values():
         for kind in scenario.kinds:
             splits = [s.split for s in scenario.initial_states if s.kind == kind]
-            title = Text(scenario.file.title)
+            title = Text(clean(scenario.file.title))
             table.add_row(scenario.name, title, kind, str(splits.count("train")), str(splits.count("heldout")))
     console.print(table)
-    console.print(Text(f"Next: influence simulate --env {name}"))
+    console.print(Text(clean(f"Next: influence simulate --env {name}")))
 
 
 @envs_app.command("check")
@@ -104,7 +107,15 @@ def envs_check(
     Example: influence envs check envs/therapy-talk
     """
     from influence.environments.loading import environment_names, load_environment
+    from influence.errors import WorldError
 
+    broken = []
     for name in names or environment_names():
-        world = load_environment(name)
-        typer.echo(f"{name}: fine ({len(world.scenarios)} scenarios, {len(world.initial_states)} initial states)")
+        try:
+            world = load_environment(name)
+        except WorldError as error:
+            broken.append(str(error))
+        else:
+            typer.echo(f"{name}: fine ({len(world.scenarios)} scenarios, {len(world.initial_states)} initial states)")
+    if broken:
+        raise WorldError("\n".join(broken))

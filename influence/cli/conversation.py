@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,20 +12,15 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from influence.cli.plain import clean
 from influence.rollouts.records import ScoreRecord, TrajectoryRecord, TransitionRecord, TurnRecord
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SPEAKERS = {
     "user": ("user", "bold cyan"),
     "assistant": ("agent", "bold green"),
     "system": ("note", "bold yellow"),
     "tool": ("tool", "bold magenta"),
 }
-
-
-def clean(text: str) -> str:
-    """Text from a model without control characters, which a terminal would obey."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def listing(folder: Path, trajectories: Iterable[TrajectoryRecord], limit: int) -> Iterator[RenderableType]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-PresetArgument = Annotated[str, typer.Argument(metavar="[PRESET]", help="A preset's name, or a TOML file.", show_default=True)]
+PresetArgument = Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name, or a TOML file.", show_default=True)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key: --set rollout.samples=4. Repeatable.")
 ]

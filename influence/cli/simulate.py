@@ -19,8 +19,6 @@ from influence.cli.options import (
     parse_gpus,
 )
 
-ROLES = ("agent", "user", "judge", "preference", "transition", "influence")
-
 
 def add_to(app: typer.Typer) -> None:
     app.command()(simulate)
@@ -54,12 +52,10 @@ def simulate(
     from influence.config.commands import SimulateConfig
     from influence.config.layers import file_layers, resolve, set_layer
 
-    layers = file_layers(preset)
-    layers += [set_layer(assignment) for assignment in settings or []]
+    layers = [*file_layers(preset), *_model_layer(model), *(set_layer(assignment) for assignment in settings or [])]
     layers += option_layers(
         [
             ("--env", "environment.name", env),
-            *(("--model", f"models.{role}", model) for role in ROLES),
             ("--conversations", "rollout.conversations", conversations),
             ("--turns", "rollout.turns", turns),
             ("--gpus", "engine.gpus", parse_gpus(gpus) if gpus is not None else None),
@@ -73,8 +69,26 @@ def simulate(
     _run(resolve(SimulateConfig, layers), preset, resume, as_json)
 
 
+def _model_layer(model: str | None) -> list[Any]:
+    """`--model` stands below `--set`, which can name a model for one role. What a preset says of single judges is put aside."""
+    from influence.config.layers import Layer
+    from influence.config.model_names import parse_model_name
+    from influence.errors import ConfigError
+
+    if model is None:
+        return []
+    try:
+        parse_model_name(model)
+    except ValueError as error:
+        raise ConfigError(f"--model: {error}") from None
+    roles = {"agent": model, "user": model, "judge": model, "preference": None, "transition": None, "influence": None}
+    return [Layer("--model", {"models": roles})]
+
+
 def _wandb_set(layers: list[Any]) -> bool:
-    return any(layer.data.get("tracking", {}).get("wandb", "off") != "off" for layer in layers)
+    """Whether the layers turn wandb on already. A `tracking` that is no table is reported later."""
+    tables = [layer.data["tracking"] for layer in layers if isinstance(layer.data.get("tracking"), dict)]
+    return next((table["wandb"] != "off" for table in reversed(tables) if "wandb" in table), False)
 
 
 def _run(config: Any, preset: str, resume: bool, as_json: bool) -> None:

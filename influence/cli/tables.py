@@ -29,7 +29,9 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
         rates.append(f"{summary['computed_over_least_tokens']:.3f} prompt tokens computed for each that had to be")
     console.print(Text("; ".join(rates) + ".", "dim"))
     missing = "" if whole["missing"] else " No score is missing."
-    console.print(Text(f"Preference 1-10, influence 0-1: means, 95 % intervals by cluster bootstrap over initial states.{missing}", "dim"))
+    console.print(
+        Text(f"Preference 1-10, influence 0-1: means, 95 % intervals by cluster bootstrap over initial states.{missing}", "dim")
+    )
     if whole["failed"]:
         failed = f"{whole['failed']} of {whole['conversations']} conversations failed; their errors are in trajectories.jsonl."
         console.print(Text(failed, "bold red"))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from influence.config.places import Strict
+from influence.config.places import Clash, Strict
 from influence.config.sections import (
     EngineSection,
     EnvironmentSection,
@@ -46,22 +46,31 @@ class SimulateConfig(CommandConfig):
     def _combinations_make_sense(self) -> SimulateConfig:
         longest = max(self.sampling.agent.max_tokens, self.sampling.user.max_tokens)
         if longest >= self.engine.max_model_len:
-            raise ValueError(
-                f"`sampling` asks for {longest} tokens a reply, but `engine.max_model_len` is {self.engine.max_model_len}."
+            raise Clash(
+                f"`sampling` asks for {longest} tokens a reply, but `engine.max_model_len` is {self.engine.max_model_len}.",
+                ("sampling", "agent", "max_tokens"),
+                ("sampling", "user", "max_tokens"),
+                ("engine", "max_model_len"),
             )
         if self.judges.preference.scope == "conversation" and self.reward.over == "last":
-            raise ValueError(
-                '`reward.over = "last"` needs a rating for every turn, but `judges.preference.scope` is "conversation".'
+            raise Clash(
+                '`reward.over = "last"` needs a rating for every turn, but `judges.preference.scope` is "conversation".',
+                ("reward", "over"),
+                ("judges", "preference", "scope"),
             )
         if self.rollout.samples > self.rollout.conversations:
-            raise ValueError(
-                f"`rollout.samples` is {self.rollout.samples}, more than the {self.rollout.conversations} `rollout.conversations`."
+            raise Clash(
+                f"`rollout.samples` is {self.rollout.samples}, more than the {self.rollout.conversations} `rollout.conversations`.",
+                ("rollout", "samples"),
+                ("rollout", "conversations"),
             )
         if self.engine.gpus is not None and len(set(self.engine.gpus)) != len(self.engine.gpus):
-            raise ValueError("`engine.gpus` names a device twice.")
+            raise Clash("`engine.gpus` names a device twice.", ("engine", "gpus"))
         if self.engine.gpus and len(self.engine.gpus) % self.engine.tensor_parallel:
-            raise ValueError(
-                f"{len(self.engine.gpus)} GPUs cannot be split into groups of `engine.tensor_parallel` = {self.engine.tensor_parallel}."
+            raise Clash(
+                f"{len(self.engine.gpus)} GPUs cannot be split into groups of `engine.tensor_parallel` = {self.engine.tensor_parallel}.",
+                ("engine", "gpus"),
+                ("engine", "tensor_parallel"),
             )
         return self
 

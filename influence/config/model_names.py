@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import expanduser
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -44,7 +45,7 @@ def parse_model_name(text: str) -> ModelName:
         base, _, adapter = rest.partition(":")
         if not base or rest.endswith(":"):
             raise ValueError(f"{text!r} is incomplete. Allowed: {SPELLINGS}.")
-        return ModelName(scheme, base, adapter or None)
+        return ModelName(scheme, expanduser(base), adapter or None)
     return ModelName(scheme, rest)
 
 

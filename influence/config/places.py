@@ -1,33 +1,63 @@
-"""Reading TOML strictly: which line a key stands on, and one message for everything that is wrong in a file.
-
-`tomllib` gives values without places and pydantic gives places without lines, so this module looks the line up again in
-the text. It only has to be right for files that tomllib has accepted.
-"""
+"""Reading TOML strictly: one message for everything that is wrong in a file, each problem with its line, in our words."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from influence.config.lines import KeyPath, line_of
 from influence.errors import ConfigError, InfluenceError, Problem, not_allowed
 
 Model = TypeVar("Model", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
-
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$""")
 MOST_PROBLEMS = 12
 
 
 class Strict(BaseModel):
     """The base of everything that a person writes by hand: unknown keys and loose types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def matching(pattern: str, most: int, words: str) -> Any:
+    """A text that is a name by a rule; `words` says the rule to a person."""
+
+    def checked(value: str) -> str:
+        if not re.fullmatch(pattern, value) or len(value) > most:
+            raise ValueError(f"{_short(value)} is not a name here. Allowed: {words}, at most {most} characters.")
+        return value
+
+    return AfterValidator(checked)
+
+
+class Clash(ValueError):
+    """Keys of several sections that do not go together, for a validator to raise. The keys say where to look."""
+
+    def __init__(self, message: str, *keys: KeyPath) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file. A name that no file system takes names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, in the same way."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def read_toml(path: Path, error: type[InfluenceError] = ConfigError) -> tuple[dict[str, Any], str]:
@@ -39,66 +69,14 @@ def read_toml(path: Path, error: type[InfluenceError] = ConfigError) -> tuple[di
         raise error(f"{path}: there is no such file.") from None
     except IsADirectoryError:
         raise error(f"{path} is a folder, not a TOML file.") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"{path}: cannot be read ({problem}).") from None
     except tomllib.TOMLDecodeError as problem:
         raise error(f"{path}: this is not TOML: {problem}.") from None
-
-
-def line_of(text: str, path: KeyPath) -> int | None:
-    """The 1-based line of the longest part of `path` that stands in `text`, or None if no part of it does."""
-    best_line, best_length = None, 0
-    for line, place in _places(text):
-        length = _common(place, path)
-        if length == len(place) and length > best_length:
-            best_line, best_length = line, length
-    return best_line
-
-
-def _places(text: str) -> Iterable[tuple[int, KeyPath]]:
-    """Every table header and key of a TOML text with the path it defines; multi-line strings are skipped over."""
-    table: KeyPath = ()
-    counts: dict[KeyPath, int] = {}
-    closing = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if closing:
-            closing = "" if closing in line else closing
-            continue
-        if header := _TABLE.match(line):
-            names: list[str | int] = []
-            parts = _split(header[2])
-            for position, name in enumerate(parts):
-                names.append(name)
-                last = position == len(parts) - 1
-                if last and header[1] == "[[":
-                    counts[tuple(names)] = counts.get(tuple(names), -1) + 1
-                if tuple(names) in counts:
-                    names.append(counts[tuple(names)])
-            table = tuple(names)
-            yield number, table
-        elif key := _KEY.match(line):
-            yield number, (*table, *_split(key[1]))
-            closing = _opened_string(key[2])
-
-
-def _opened_string(value: str) -> str:
-    for mark in ('"""', "'''"):
-        if value.count(mark) % 2 == 1:
-            return mark
-    return ""
-
-
-def _split(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in re.findall(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""", dotted)]
-
-
-def _common(place: KeyPath, path: KeyPath) -> int:
-    length = 0
-    for one, other in zip(place, path, strict=False):
-        if one != other:
-            break
-        length += 1
-    return length
+    except RecursionError:
+        raise error(f"{path}: this is nested too deeply.") from None
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror}.") from None
+    except ValueError as problem:  # what is not UTF-8, a path with a null byte
+        raise error(f"{path}: cannot be read: {problem}.") from None
 
 
 def place(source: str, text: str | None, path: KeyPath) -> str:
@@ -123,7 +101,7 @@ def listed(problems: Sequence[Problem]) -> str:
     """The problems of a file as one message, the first ones in full."""
     shown = "\n".join(str(p) for p in problems[:MOST_PROBLEMS])
     rest = len(problems) - MOST_PROBLEMS
-    return shown + (f"\n(and {rest} more of this kind)" if rest > 0 else "")
+    return shown + (f"\n(and {rest} more problems)" if rest > 0 else "")
 
 
 def problems_of(model: type[BaseModel], error: ValidationError, source: str, text: str | None) -> list[Problem]:
@@ -133,25 +111,41 @@ def problems_of(model: type[BaseModel], error: ValidationError, source: str, tex
 
 def problem_from(model: type[BaseModel], error: Any, source: str, text: str | None) -> Problem:
     """One of pydantic's complaints (`ValidationError.errors()`) in our words."""
-    path: KeyPath = tuple(
-        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "tagged-")))
-    )
+    path: KeyPath = tuple(part for part in error["loc"] if not (isinstance(part, str) and _STEP.match(part)))
     where, kind, found = place(source, text, path), error["type"], error["input"]
     if kind == "extra_forbidden":
-        allowed = _fields_at(model, path[:-1])
-        return Problem(where, f"`{path[-1]}` is not a key here.", not_allowed(str(path[-1]), allowed))
+        return Problem(where, f"`{path[-1]}` is not a key here.", not_allowed(str(path[-1]), _fields_at(model, path[:-1])))
     if kind == "missing":
         return Problem(place(source, text, path[:-1]), f"the key `{path[-1]}` is missing.")
     if kind in ("literal_error", "enum"):
-        return Problem(where, f"found {found!r}.", f"Allowed: {error['ctx']['expected']}.")
+        return Problem(where, f"found {_short(found)}.", f"Allowed: {error['ctx']['expected']}.")
     if kind in ("value_error", "assertion_error"):
         return Problem(where, str(error["ctx"]["error"]))
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return Problem(where, f"found {_short(found)}, but {message.replace('input should', 'it should')}.")
+    if kind in _WORDS:
+        message = "it should be " + _WORDS[kind]
+    else:
+        message = re.sub(r"^\w+ should", "it should", error["msg"]).removesuffix(" after validation, not 0")
+    quotes = f'A text stands in quotes: "{found}".' if kind == "string_type" and type(found) in (int, float) else ""
+    return Problem(where, f"found {_short(found)}, but {message}.", quotes)
+
+
+_STEP = re.compile(r"^(function-|tagged-|\[key\]$)")  # what pydantic adds to a place, which no file has
+_WORDS = {
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dict_type": "a table",
+    "list_type": "a list",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+}
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, date) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -159,16 +153,25 @@ def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     """The field names of the model that stands at `path` inside `model`."""
     here: Any = model
     for part in path:
-        annotation = None
-        for candidate in _models_in(here):
-            field = candidate.model_fields.get(str(part))
-            if field is not None:
-                annotation = field.annotation
-        here = annotation if annotation is not None else here
-    return sorted({name for candidate in _models_in(here) for name in candidate.model_fields})
+        here = _inside(here, part)
+    return sorted(here.model_fields) if _is_model(here) else []
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+def _inside(annotation: Any, part: str | int) -> Any:
+    """The type of what stands under a key, or at a number, of a value of another type."""
+    kind, arguments = get_origin(annotation), get_args(annotation)
+    if _is_model(annotation):
+        field = annotation.model_fields.get(str(part))
+        return field.annotation if field else None
+    if kind is Annotated:
+        return _inside(arguments[0], part)
+    if kind in (Union, types.UnionType):
+        found = (_inside(argument, part) for argument in arguments)
+        return next((one for one in found if one is not None), None)
+    if kind is dict:
+        return arguments[1]
+    return arguments[0] if kind is list else None
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

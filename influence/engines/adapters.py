@@ -30,11 +30,11 @@ class AdapterTable:
         return folder in self._requests
 
     def add(self, folder: str) -> Slot:
-        """A new slot. Raises EngineError for a folder that is no adapter, or when there is no room."""
+        """A new slot; a second try takes the place of one that failed. Raises EngineError for no adapter, or for no room."""
         path = Path(folder)
         if not (path / "adapter_config.json").is_file():
             raise EngineError(f"{folder} is not an adapter folder: it has no adapter_config.json.")
-        if len(self._slots) >= self._room:
+        if len(self._slots.keys() - {folder}) >= self._room:
             raise EngineError(f"the engine holds {self._room} adapters already; `engine.max_loras` is its room.")
         digest = full_digest(path)
         slot = Slot(f"{path.name}-{digest[:12]}", self._next, digest)

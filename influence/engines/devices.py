@@ -36,22 +36,30 @@ class Placement:
 
 
 def visible_gpus() -> list[Gpu]:
-    """The NVIDIA GPUs of this machine that CUDA_VISIBLE_DEVICES leaves, or none."""
+    """The NVIDIA GPUs of this machine that CUDA_VISIBLE_DEVICES leaves, in its order, or none."""
     if not shutil.which("nvidia-smi"):
         return []
-    query = ["nvidia-smi", "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    gpus = []
+    gpus = {}
     for line in answer.strip().splitlines():
-        index, name, memory = (part.strip() for part in line.split(","))
-        gpus.append(Gpu(int(index), name, float(memory) / 1024))
+        index, uuid, name, memory = (part.strip() for part in line.split(","))
+        gpus[uuid] = Gpu(int(index), name, float(memory) / 1024 if memory.isdecimal() else 0.0)  # some say "[N/A]"
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return gpus
-    return [gpu for gpu in gpus if str(gpu.index) in [part.strip() for part in allowed.split(",")]]
+        return list(gpus.values())
+    chosen: dict[int, Gpu] = {}
+    for part in filter(None, map(str.strip, allowed.split(","))):
+        named = [
+            gpu for uuid, gpu in gpus.items() if str(gpu.index) == part or (part.startswith("GPU-") and uuid.startswith(part))
+        ]
+        if not named:
+            break  # as CUDA does: what stands after an unknown name does not count
+        chosen[named[0].index] = named[0]
+    return list(chosen.values())
 
 
 def usable_cores() -> list[int]:

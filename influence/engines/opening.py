@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,22 @@ def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
             load_script(name.base)
         if name.scheme == "embedded" and packaged_file() is None:
             raise ConfigError(f"models.{role} = {text!r}: the model is not installed. Install it with: {INSTALL}")
-        if name.scheme == "vllm" and name.base.startswith((".", "/", "~")) and not (Path(name.base) / "config.json").is_file():
+        if name.scheme == "vllm" and name.base.startswith((".", "/")) and not (Path(name.base) / "config.json").is_file():
             raise ConfigError(f"models.{role} = {text!r}: the folder {name.base} holds no model (no config.json).")
         if name.adapter and not (Path(name.adapter) / "adapter_config.json").is_file():
             raise ConfigError(f"models.{role} = {text!r}: {name.adapter} is not an adapter folder (no adapter_config.json).")
     if any(parse_model_name(text).scheme in LOCAL_SCHEMES for text in by_role.values()):
         placements(engine)
+        if find_spec("vllm") is None:
+            raise ConfigError(
+                "vLLM is not installed, which local models run on. `make install` installs it; `influence doctor` says more."
+            )
+
+
+def has_logprobs(text: str) -> bool:
+    """Whether a model's engine can say how likely its answers are."""
+    name = parse_model_name(text)
+    return load_script(name.base).logprobs if name.scheme == "scripted" else name.scheme in LOCAL_SCHEMES
 
 
 def needs_conversion(by_role: Mapping[str, str]) -> bool:

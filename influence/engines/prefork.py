@@ -13,7 +13,13 @@ from collections.abc import Mapping
 from multiprocessing import forkserver
 from typing import Any
 
-PRELOADED = ["vllm.v1.engine.core", "vllm.v1.engine.async_llm", "vllm.v1.worker.cpu_worker", "vllm.v1.worker.cpu_model_runner"]
+PRELOADED = [
+    "influence.engines.orphans",
+    "vllm.v1.engine.core",
+    "vllm.v1.engine.async_llm",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.v1.worker.cpu_model_runner",
+]
 
 
 def start(environment: Mapping[str, str]) -> None:

@@ -2,9 +2,10 @@
 
 - every message is in the prompt: what a template refuses (a system role, two user messages in a row, tool messages) is
   rephrased into what it accepts, never dropped;
-- a prompt only grows at its end: the next turn's prompt begins with this turn's, sampled tokens included, because an
-  earlier reply is put in as the ids that were sampled and not as text that might be split another way;
-- special tokens come from the template alone, so there is one BOS.
+- a prompt only grows at its end: the next turn's prompt begins with this turn's, sampled tokens included, because the
+  model's earlier replies are put in as the ids that were sampled and not as text that might be split another way;
+- special tokens come from the template alone: there is one BOS, and "<|im_end|>" in a message is ten characters of text,
+  which cannot close the message.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from influence.chat import Message
+from influence.errors import EngineError
 
 CACHED_PIECES = 8192
 _BEGINS = "(The conversation begins.)"
@@ -32,6 +34,7 @@ class Traits:
     repeated_roles: bool = True
     assistant_first: bool = True
     tool_messages: bool = True
+    whole_calls: bool = True  # words and several tool calls in one message
     tool_specs: bool = True
 
 
@@ -44,31 +47,89 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         nonce = secrets.token_hex(4)  # so that no text can contain a mark by accident or on purpose
         self._mark = f"\ue000{nonce}:{{}}\ue001"
-        self._marks = re.compile(f"\ue000{nonce}:(\\d+)\ue001")
+        self._marks = re.compile(f"\ue000{nonce}:(\\w+)\ue001")
+        self._specials = sorted((t.content for t in tokenizer.added_tokens_decoder.values() if t.special), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, self._specials)) or "(?!)")
+        self._special_marks = {token: self._mark.format(f"s{n}") for n, token in enumerate(self._specials)}
         self.traits = probe(self._render_raw)
         self._encode = lru_cache(CACHED_PIECES)(self._encode_piece)
+        self._decode = lru_cache(CACHED_PIECES)(self._decode_piece)
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
-        """The prompt after which the model writes the next assistant message."""
-        shown = conform(messages, tools, self.traits)
-        sampled = [m.token_ids for m in shown]
-        plain = [_to_template(m, self._mark.format(n) if m.token_ids is not None else m.content) for n, m in enumerate(shown)]
-        text = self._render_raw(plain, tools if self.traits.tool_specs else ())
-        pieces = self._marks.split(text)
-        if [int(n) for n in pieces[1::2]] != [n for n, ids in enumerate(sampled) if ids is not None]:
-            text = self._render_raw([_to_template(m, m.content) for m in shown], tools if self.traits.tool_specs else ())
-            return list(self._encode(text))  # the template rewrites earlier replies: then its text is what counts
-        ids: list[int] = []
-        for position, piece in enumerate(pieces):
-            ids.extend(self._encode(piece) if position % 2 == 0 else sampled[int(piece)] or ())
+        """The prompt after which the model writes the next assistant message. Raises EngineError where the template does."""
+        known = [m if self._is_own(m) else replace(m, token_ids=None) for m in messages]
+        ids = self._ids(known, tools)
+        if ids is None:  # the template rewrites earlier replies: then its text is what counts
+            ids = self._ids([replace(m, token_ids=None) for m in known], tools)
+        assert ids is not None
         return ids
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of some words of an answer, without special tokens."""
         return self._encode(text)
 
-    def _encode_piece(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False)) if text else ()
+    def _is_own(self, message: Message) -> bool:
+        """Did this model write the message? Its ids then say the same as the text; another tokenizer's say something else."""
+        return (
+            message.role == "assistant" and message.token_ids is not None and self._decode(message.token_ids) == message.content
+        )
+
+    def _ids(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int] | None:
+        """The prompt with all `token_ids` as they are, or None if the template does not show each of those messages once."""
+        shown = conform(messages, tools, self.traits)
+        plain = [
+            self._to_template(m) if m.token_ids is None else {"role": m.role, "content": self._mark.format(f"r{n}")}
+            for n, m in enumerate(shown)
+        ]
+        specs = self._without_specials(list(tools)) if self.traits.tool_specs else []
+        try:
+            pieces = self._marks.split(self._render_raw(plain, specs))
+        except Exception as error:  # a template raises whatever its author chose
+            raise EngineError(f"the chat template cannot show this conversation: {error}") from None
+        replies = {f"r{n}": m.token_ids for n, m in enumerate(shown) if m.token_ids is not None}
+        if [name for name in pieces[1::2] if name.startswith("r")] != list(replies):
+            return None
+        ids: list[int] = []
+        for position, piece in enumerate(pieces):
+            if position % 2 == 0:
+                ids.extend(self._encode(piece))
+            elif piece in replies:
+                ids.extend(replies[piece])
+            else:
+                ids.extend(self._encode(self._specials[int(piece[1:])], True))
+        return ids
+
+    def _to_template(self, message: Message) -> dict[str, Any]:
+        shown: dict[str, Any] = {"role": message.role, "content": self._without_specials(message.content)}
+        if message.tool_calls:
+            shown["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": self._without_specials({"name": call.name, "arguments": _parsed(call.arguments)}),
+                }
+                for call in message.tool_calls
+            ]
+        if message.tool_call_id is not None:
+            shown["tool_call_id"] = message.tool_call_id
+        return shown
+
+    def _without_specials(self, data: Any) -> Any:
+        """The same text, or the same lists and dicts of it, with a mark wherever it spells a special token."""
+        if isinstance(data, str):
+            return self._special.sub(lambda found: self._special_marks[found[0]], data)
+        if isinstance(data, Mapping):
+            return {self._without_specials(key): self._without_specials(value) for key, value in data.items()}
+        return [self._without_specials(item) for item in data] if isinstance(data, Sequence) else data
+
+    def _encode_piece(self, text: str, as_text: bool = False) -> tuple[int, ...]:
+        """`as_text`: special tokens are the characters that they are written with."""
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=as_text)) if text else ()
+
+    def _decode_piece(self, ids: tuple[int, ...]) -> str:
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
 
     def _render_raw(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         text = self._tokenizer.apply_chat_template(
@@ -86,15 +147,17 @@ def conform(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], tra
         shown = _with_system(shown, specs)
     if not traits.tool_messages:
         shown = [_tool_as_text(m) for m in shown]
+    elif not traits.whole_calls:
+        shown = [part for m in shown for part in _apart(m)]
     if not traits.later_system:
         shown = [m if n == 0 or m.role != "system" else Message("user", f"(Note: {m.content})") for n, m in enumerate(shown)]
     folded = ""
     if not traits.system and shown and shown[0].role == "system":
         folded, shown = shown[0].content, shown[1:]
-    first = 1 if shown and shown[0].role == "system" else 0
-    if (folded and (not shown or shown[0].role != "user")) or (
-        not traits.assistant_first and len(shown) > first and shown[first].role == "assistant"
-    ):
+    first = next((n for n, m in enumerate(shown) if m.role != "system"), len(shown))
+    if folded and (not shown or shown[0].role != "user"):
+        shown.insert(0, Message("user", _BEGINS))
+    elif not traits.assistant_first and first < len(shown) and shown[first].role == "assistant":
         shown.insert(first, Message("user", _BEGINS))
     if folded:
         shown[0] = Message("user", f"{folded}\n\n{shown[0].content}")
@@ -108,6 +171,8 @@ def _with_system(messages: list[Message], text: str) -> list[Message]:
 
 
 def _tool_as_text(message: Message) -> Message:
+    if message.token_ids is not None:  # what was sampled says it already
+        return message
     if message.role == "tool":
         return Message("user", f"(Tool result: {message.content})")
     if message.tool_calls:
@@ -116,33 +181,31 @@ def _tool_as_text(message: Message) -> Message:
     return message
 
 
+def _apart(message: Message) -> list[Message]:
+    """Words and calls as messages of their own."""
+    if message.token_ids is not None or not message.tool_calls:
+        return [message]
+    words = [replace(message, tool_calls=())] if message.content else []
+    return [*words, *(replace(message, content="", tool_calls=(call,)) for call in message.tool_calls)]
+
+
 def _merged(messages: Sequence[Message]) -> list[Message]:
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role and message.role in ("user", "assistant"):
-            merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}")
+            before = merged[-1]
+            words = "\n\n".join(part for part in (before.content, message.content) if part)
+            merged[-1] = Message(message.role, words, before.tool_calls + message.tool_calls)
         else:
             merged.append(message)
     return merged
-
-
-def _to_template(message: Message, content: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {"role": message.role, "content": content}
-    if message.tool_calls:
-        shown["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": _parsed(c.arguments)}}
-            for c in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        shown["tool_call_id"] = message.tool_call_id
-    return shown
 
 
 def _parsed(arguments: str) -> Any:
     """Templates expect the arguments as an object; text that is no JSON stays text."""
     try:
         return json.loads(arguments)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return arguments
 
 
@@ -160,6 +223,7 @@ def probe(render: Any) -> Traits:
         return {"role": role, "content": content}
 
     call = {"id": "c12345678", "type": "function", "function": {"name": "qxtool", "arguments": {"qxarg": "qxvalue"}}}
+    second = {"id": "c23456789", "type": "function", "function": {"name": "qxother", "arguments": {"qxarg": "qxmore"}}}
     spec = {
         "type": "function",
         "function": {"name": "qxtool", "description": "qxabout", "parameters": {"type": "object", "properties": {}}},
@@ -169,12 +233,16 @@ def probe(render: Any) -> Traits:
         {**said("assistant", ""), "tool_calls": [call]},
         {**said("tool", "qxresult"), "tool_call_id": "c12345678"},
     ]
+    crowded = [said("user", "qxone"), {**said("assistant", "qxtwo"), "tool_calls": [call, second]}, *answered[2:]]
+    repeated_roles = shows([said("user", "qxone"), said("user", "qxtwo")], "qxone", "qxtwo")
+    whole_calls = shows(crowded, "qxtwo", "qxtool", "qxvalue", "qxother", "qxmore", "qxresult")
     talk = [said("user", "qxone"), said("assistant", "qxtwo")]
     return Traits(
         system=shows([said("system", "qxsys"), said("user", "qxone")], "qxsys", "qxone"),
         later_system=shows([*talk, said("system", "qxsys"), said("user", "qxthree")], "qxone", "qxtwo", "qxsys", "qxthree"),
-        repeated_roles=shows([said("user", "qxone"), said("user", "qxtwo")], "qxone", "qxtwo"),
+        repeated_roles=repeated_roles,
         assistant_first=shows([said("assistant", "qxone"), said("user", "qxtwo")], "qxone", "qxtwo"),
-        tool_messages=shows(answered, "qxtool", "qxvalue", "qxresult"),
+        tool_messages=shows(answered, "qxtool", "qxvalue", "qxresult") and (whole_calls or repeated_roles),
+        whole_calls=whole_calls,
         tool_specs=shows([said("user", "qxone")], "qxtool", "qxabout", tools=[spec]),
     )

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from influence.chat import Message
-from influence.config.places import Strict, check, read_toml
+from influence.config.places import Strict, check, is_file, read_toml
 from influence.engines.base import Call, Capabilities, Completion, Finish, LabelLogprobs, Sampling, Usage
 from influence.engines.digests import file_digest
 from influence.errors import ConfigError, EngineDiedError, EngineError
@@ -92,7 +92,7 @@ def find_script(name: str) -> Path:
     """A script by path, or by name among `presets/scripts`. Raises ConfigError."""
     shipped = [folder / "scripts" / f"{name}.toml" for folder in data_folders("presets")]
     for path in [Path(name), *shipped]:
-        if path.is_file():
+        if is_file(path):
             return path
     names = sorted(path.stem for folder in data_folders("presets") for path in (folder / "scripts").glob("*.toml"))
     raise ConfigError(f"scripted/{name}: there is no such file. Shipped scripts: {', '.join(names) or '(none)'}.")

@@ -5,28 +5,39 @@ Every check yields problems with their place, so that a person mends a folder in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from influence.config.places import KeyPath, place
+from influence.config.lines import KeyPath
+from influence.config.places import place
 from influence.environments.schema import EnvironmentFile, Opening, ScenarioFile
 from influence.environments.templates import TemplateError, names_in
-from influence.environments.world import BUILT_IN_VARIABLES, InitialState, Scenario
-from influence.errors import Problem, not_allowed
+from influence.environments.world import BUILT_IN_VARIABLES, DERIVED_VARIABLES, InitialState, Scenario
+from influence.errors import Problem, nearest, not_allowed
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in their order, without those that systems and editors hide."""
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def stray_files(folder: Path, environment_file: str) -> Iterator[Problem]:
     """Files whose name makes them invisible to the loader are mistakes, never ignored."""
     allowed = {environment_file, "scenarios", "README.md"}
-    for path in sorted(folder.iterdir()):
-        if path.name not in allowed and not path.name.startswith("."):
+    for path in visible(folder.iterdir()):
+        if path.name not in allowed:
             yield Problem(str(path), "this does not belong to an environment.", not_allowed(path.name, sorted(allowed)))
-    for path in sorted((folder / "scenarios").glob("*")) if (folder / "scenarios").is_dir() else []:
-        if path.suffix == ".jsonl" and not path.with_suffix(".toml").is_file():
-            yield Problem(str(path), "these openings belong to no scenario.", f"Write {path.stem}.toml beside them.")
-        elif path.suffix not in (".toml", ".jsonl") and not path.name.startswith("."):
+    for path in visible((folder / "scenarios").glob("*")):
+        if path.suffix not in (".toml", ".jsonl"):
             yield Problem(str(path), "this is neither a scenario (.toml) nor its openings (.jsonl).")
+        elif not NAME.fullmatch(path.stem):
+            yield Problem(str(path), f"{path.stem!r} is not a name here. Allowed: lower-case letters, digits, `-` and `_`.")
+        elif path.suffix == ".jsonl" and not path.with_suffix(".toml").is_file():
+            yield Problem(str(path), "these openings belong to no scenario.", f"Write {path.stem}.toml beside them.")
 
 
 def state_problems(world: EnvironmentFile, source: str, text: str) -> Iterator[Problem]:
@@ -104,17 +115,22 @@ def world_names(world: EnvironmentFile) -> set[str]:
     return names_used(("", text) for _, text in _world_templates(world))[0]
 
 
-def _built_in(world: EnvironmentFile) -> set[str]:
-    return {*BUILT_IN_VARIABLES, *({"principles"} if world.judges.influence.principles else ())}
+def _built_in(world: EnvironmentFile, key: KeyPath = ()) -> set[str]:
+    """What is defined in the text under `key` besides the variables: a text cannot hold what is made from it."""
+    if key[:1] == ("kinds",):
+        return {"kind"}
+    a_principle = bool(key) and isinstance(key[-1], int)
+    listed = world.judges.influence.principles is not None and bool(key) and not a_principle
+    return {*BUILT_IN_VARIABLES, *(("principles",) if listed else ())}
 
 
 def missing(
     where: str, names: set[str], world: EnvironmentFile, file: ScenarioFile, kind: str, opening: Opening
 ) -> Iterator[Problem]:
     """Names that an opening's own messages use and nothing defines."""
-    known = {*world.variables, *world.kinds[kind].variables, *file.variables, *opening.variables}
-    for name in sorted(names - known - _built_in(world)):
-        yield Problem(where, f"`{{{name}}}` is not a variable here.", not_allowed(name, sorted(known | _built_in(world))))
+    known = {*world.variables, *world.kinds[kind].variables, *file.variables, *opening.variables, *_built_in(world)}
+    for name in sorted(names - known):
+        yield Problem(where, f"`{{{name}}}` is not a variable here.", not_allowed(name, sorted(known)))
 
 
 def template_problems(
@@ -122,46 +138,56 @@ def template_problems(
 ) -> Iterator[Problem]:
     """Variables of the environment's own texts that some conversation would lack, and variables that nothing uses."""
     source = str(path)
-    built_in = _built_in(world)
     used = set(used_by_openings)
+    defined = list(_defined(world, scenarios))
     for key, template in _world_templates(world):
         names, problems = names_used([(place(source, text, key), template)])
         yield from problems
         used |= names
+        built_in = _built_in(world, key)
         for name in sorted(names - built_in):
             kind = key[1] if key[0] == "kinds" else None
-            candidates = (s for s in _states(scenarios) if kind in (None, s.kind))
-            lacking = next((s.address for s in candidates if name not in _defined(world, scenarios[s.scenario].file, s)), None)
+            lacking = next(((s, known) for s, known in defined if kind in (None, s.kind) and name not in known), None)
             if lacking:
-                known = sorted(set(world.variables) | built_in | {n for s in scenarios.values() for n in s.file.variables})
-                remedy = f"It is missing for {lacking}. {not_allowed(name, known)}"
+                remedy = f"It is missing for {lacking[0].address}. {not_allowed(name, sorted(lacking[1] | built_in))}"
                 yield Problem(place(source, text, key), f"`{{{name}}}` is not a variable here.", remedy)
-    if world.judges.influence.principles and "principles" not in used:
-        where = place(source, text, ("judges", "influence", "principles", "question"))
-        yield Problem(where, "the question does not show the list.", "Write {principles} where the list belongs.")
-    yield from _unused(source, text, ("variables",), world.variables, used)
+    yield from _principles_problems(world, source, text)
+    yield from unused(source, text, ("variables",), world.variables, used)
     for kind_name, user_kind in world.kinds.items():
-        yield from _unused(source, text, ("kinds", kind_name, "variables"), user_kind.variables, used)
+        yield from unused(source, text, ("kinds", kind_name, "variables"), user_kind.variables, used)
     for name, scenario in scenarios.items():
         scenario_path = path.parent / "scenarios" / f"{name}.toml"
-        yield from _unused(
-            str(scenario_path), scenario_path.read_text(encoding="utf-8"), ("variables",), scenario.file.variables, used
-        )
+        scenario_text = scenario_path.read_text(encoding="utf-8")
+        yield from unused(str(scenario_path), scenario_text, ("variables",), scenario.file.variables, used)
 
 
-def _unused(source: str, text: str, path: KeyPath, variables: Iterable[str], used: set[str]) -> Iterator[Problem]:
+def _principles_problems(world: EnvironmentFile, source: str, text: str) -> Iterator[Problem]:
+    """Each wording of the question by principles shows them."""
+    wording = world.judges.influence.principles
+    for key in ("question", "first_person") if wording else ():
+        template = getattr(wording, key)
+        if template is not None and "{principles}" not in template:
+            where = place(source, text, ("judges", "influence", "principles", key))
+            yield Problem(where, "the question does not show the list.", "Write {principles} where the list belongs.")
+
+
+def unused(source: str, text: str | None, path: KeyPath, variables: Iterable[str], used: set[str]) -> Iterator[Problem]:
+    """Variables that no text uses, or that stand for something else already."""
     for name in variables:
-        if name in BUILT_IN_VARIABLES or name == "principles":
-            yield Problem(place(source, text, (*path, name)), f"`{name}` is built in and cannot be set.")
+        where = place(source, text, (*path, name))
+        if name in DERIVED_VARIABLES:
+            yield Problem(where, f"`{name}` is built in and cannot be set.")
         elif name not in used:
-            near = not_allowed(name, sorted(used - {name}))
-            yield Problem(place(source, text, (*path, name)), f"the variable `{name}` is never used.", f"Used are others. {near}")
+            remedy = f"{nearest(name, sorted(used.difference(DERIVED_VARIABLES)))}Use it in a text as {{{name}}}, or remove it."
+            yield Problem(where, f"the variable `{name}` is never used.", remedy)
 
 
-def _states(scenarios: dict[str, Scenario]) -> Iterator[InitialState]:
+def _defined(world: EnvironmentFile, scenarios: dict[str, Scenario]) -> Iterator[tuple[InitialState, set[str]]]:
+    """The variables that an initial state has: for one state of each scenario and kind with the same variables of its own."""
+    seen = set()
     for scenario in scenarios.values():
-        yield from scenario.initial_states
-
-
-def _defined(world: EnvironmentFile, file: ScenarioFile, state: InitialState) -> set[str]:
-    return {*world.variables, *world.kinds[state.kind].variables, *file.variables, *state.variables}
+        for state in scenario.initial_states:
+            alike = (state.scenario, state.kind, frozenset(state.variables))
+            if alike not in seen:
+                seen.add(alike)
+                yield state, {*world.variables, *world.kinds[state.kind].variables, *scenario.file.variables, *state.variables}

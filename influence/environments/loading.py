@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from influence.chat import message_from_dict
-from influence.config.places import listed, place, problems_of, read_toml
+from influence.config.places import is_file, is_folder, listed, place, problems_of, read_toml
 from influence.environments import checks
 from influence.environments.schema import EnvironmentFile, Opening, ScenarioFile, Split
 from influence.environments.world import Environment, InitialState, Scenario
@@ -32,12 +32,12 @@ def environment_names() -> list[str]:
 def find_environment(name: str) -> Path:
     """The folder of an environment, by name or by path. Raises WorldError with the nearest name."""
     for folder in data_folders("envs"):
-        if (folder / name / ENVIRONMENT_FILE).is_file():
+        if is_file(folder / name / ENVIRONMENT_FILE):
             return folder / name
     path = Path(name)
-    if path.is_dir():
-        if (path / ENVIRONMENT_FILE).is_file():
-            return path
+    if is_file(path / ENVIRONMENT_FILE):
+        return path
+    if is_folder(path):
         raise WorldError(f"{path}: the folder has no {ENVIRONMENT_FILE}, so it is not an environment.")
     raise WorldError(f"there is no environment `{name}`. {not_allowed(name, environment_names())} A path to a folder works too.")
 
@@ -50,7 +50,7 @@ def load_environment(name: str) -> Environment:
     world_names = checks.world_names(world)
     scenarios: dict[str, Scenario] = {}
     used: set[str] = set()
-    for path in sorted((folder / "scenarios").glob("*.toml")):
+    for path in checks.visible((folder / "scenarios").glob("*.toml")):
         scenario, found, names = _load_scenario(folder.resolve().name, world, world_names, path)
         scenarios[path.stem] = scenario
         problems += found
@@ -60,7 +60,7 @@ def load_environment(name: str) -> Environment:
     problems += checks.stray_files(folder, ENVIRONMENT_FILE)
     problems += checks.template_problems(world, folder / ENVIRONMENT_FILE, world_text, scenarios, used)
     if problems:
-        raise WorldError(listed(problems))
+        raise WorldError(listed(list(dict.fromkeys(problems))))
     return Environment(folder.resolve().name, folder, world, scenarios)
 
 
@@ -80,10 +80,12 @@ def _load_scenario(
     problems: list[Problem] = []
     used: set[str] = set()
     for number, kind in enumerate(file.kinds):
+        where = place(str(path), text, ("kinds", number))
         if kind not in world.kinds:
-            remedy = not_allowed(kind, list(world.kinds))
-            problems.append(Problem(place(str(path), text, ("kinds", number)), f"`{kind}` is not a kind of user here.", remedy))
-    kinds = tuple(kind for kind in (file.kinds or world.kinds) if kind in world.kinds)
+            problems.append(Problem(where, f"`{kind}` is not a kind of user here.", not_allowed(kind, list(world.kinds))))
+        if kind in file.kinds[:number]:
+            problems.append(Problem(where, f"`{kind}` stands here already."))
+    kinds = tuple(dict.fromkeys(kind for kind in (file.kinds or world.kinds) if kind in world.kinds))
     states: list[InitialState] = []
     seen: dict[str, str] = {}
     for where, opening in _openings(path, file, text):
@@ -107,11 +109,7 @@ def _load_scenario(
             if not opening.kinds or kind in opening.kinds:
                 states.append(InitialState(environment, path.stem, kind, opening.id, split, messages, opening.variables))
                 problems += checks.missing(where, names, world, file, kind, opening)
-        problems += [
-            Problem(where, f"the variable `{name}` is never used.", "Use it in a text as {" + name + "}, or remove it.")
-            for name in opening.variables
-            if name not in names and name not in world_names
-        ]
+        problems += checks.unused(where, None, ("variables",), opening.variables, names | world_names)
     if not states:
         problems.append(
             Problem(
@@ -134,16 +132,25 @@ def _openings(path: Path, file: ScenarioFile, text: str) -> Iterator[tuple[str, 
     beside = path.with_suffix(".jsonl")
     if not beside.is_file():
         return
-    with beside.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
+    problems: list[Problem] = []
+    for number, line in enumerate(beside.read_bytes().splitlines(), start=1):
+        where = f"{beside}, line {number}"
+        try:
             if line.strip():
-                yield f"{beside}, line {number}", _opening_from_line(line, f"{beside}, line {number}")
+                yield where, Opening.model_validate(json.loads(line.decode(), object_pairs_hook=_each_key_once))
+        except ValidationError as error:
+            problems += problems_of(Opening, error, where, None)
+        except RecursionError:
+            problems.append(Problem(where, "this line is nested too deeply."))
+        except ValueError as error:  # neither UTF-8 nor JSON, or a key stands twice
+            problems.append(Problem(where, f"this line is not JSON: {error}."))
+    if problems:
+        raise WorldError(listed(problems))
 
 
-def _opening_from_line(line: str, where: str) -> Opening:
-    try:
-        return Opening.model_validate(json.loads(line))
-    except json.JSONDecodeError as error:
-        raise WorldError(f"{where}: this line is not JSON: {error}.") from None
-    except ValidationError as error:
-        raise WorldError(listed(problems_of(Opening, error, where, None))) from None
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key `{next(key for key in keys if keys.count(key) > 1)}` stands twice")
+    return table

@@ -11,16 +11,28 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from influence.chat import EVERYONE, Party
-from influence.config.places import Strict
+from influence.config.places import Strict, matching
+from influence.config.sections import Name
 
 RATING_LABELS = tuple(str(n) for n in range(1, 11))
 FIVE_POINT_LABELS = ("1", "2", "3", "4", "5")
 YES_NO_LABELS = ("0", "1")
 InfluenceVariant = Literal["plain", "five_point", "principles"]
 Split = Literal["train", "heldout"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Text = Annotated[str, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value), Field(min_length=1)]
+VariableName = Annotated[str, matching(r"[a-z][a-z0-9_]*", 64, "lower-case letters, digits and `_`, first a letter")]
+ToolName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_-]*", 64, "letters, digits, `_` and `-`, first a letter or `_`")]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)]
+
+
+def _texts(value: Any) -> Any:
+    """One text or several, stripped. Said in one sentence, where a union of types would complain once for each of them."""
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError("a variable is a text, or a list of texts of which each conversation draws one; none may be empty.")
+    return [text.strip() for text in texts] if isinstance(value, list) else value.strip()
+
+
+Texts = Annotated[str | list[str], BeforeValidator(_texts)]
 
 
 class Kind(Strict):
@@ -28,7 +40,7 @@ class Kind(Strict):
 
     title: Text
     persona: Text
-    variables: dict[VariableName, Text | list[Text]] = {}
+    variables: dict[VariableName, Texts] = {}
 
 
 class AgentPart(Strict):
@@ -105,14 +117,17 @@ class State(Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> State:
-        if self.terminal and (self.transitions or self.question or self.scale):
-            raise ValueError("a terminal state has no `transitions`, `question` or `scale`.")
+        asks = self.question or self.first_person or self.scale
+        if self.terminal and (self.transitions or self.default or asks):
+            raise ValueError("a terminal state has no `transitions`, `default`, `question`, `first_person` or `scale`.")
         if not self.terminal and not self.transitions:
             raise ValueError('a state that is not terminal needs `transitions`, such as { stay = "talking", leave = "left" }.')
         if len(self.transitions) > 1 and not self.question:
             raise ValueError("a state with several `transitions` needs a `question` whose answers are their labels.")
-        if len(self.transitions) == 1 and (self.question or self.scale):
-            raise ValueError("a state with one transition never asks: leave out `question` and `scale`, or add a transition.")
+        if len(self.transitions) == 1 and asks:
+            raise ValueError(
+                "a state with one transition never asks: leave out `question`, `first_person` and `scale`, or add a transition."
+            )
         if self.default is not None and self.default not in self.transitions:
             raise ValueError(
                 f"`default` is {self.default!r}, which is none of the transitions' labels: {', '.join(self.transitions)}."
@@ -127,7 +142,7 @@ class State(Strict):
 class Tool(Strict):
     """A tool that is offered to the agent: name, description, JSON schema of its arguments."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
+    name: ToolName
     description: Text
     parameters: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -150,13 +165,21 @@ class EnvironmentFile(Strict):
     turns: Annotated[int, Field(ge=1, le=100)]
     start: Name
     heldout_fraction: Annotated[float, Field(ge=0, le=1)] = 0.25
-    variables: dict[VariableName, Text | list[Text]] = {}
+    variables: dict[VariableName, Texts] = {}
     kinds: Annotated[dict[Name, Kind], Field(min_length=1)]
     agent: AgentPart
     user: UserPart
     judges: Judges
     states: dict[Name, State]
     tools: list[Tool] = []
+
+    @model_validator(mode="after")
+    def _tools_have_names_of_their_own(self) -> EnvironmentFile:
+        names = [tool.name for tool in self.tools]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two `tools` have the same name: {', '.join(twice)}.")
+        return self
 
 
 class FunctionPart(Strict):
@@ -207,6 +230,11 @@ class Opening(Strict):
             )
         if not any(m.role == "user" for m in self.messages):
             raise ValueError("no message is the `user`'s.")
+        called: set[str | None] = set()
+        for message in self.messages:
+            called |= {call.id for call in message.tool_calls}
+            if message.role == "tool" and message.tool_call_id not in called:
+                raise ValueError(f"the `tool` message answers the call {message.tool_call_id!r}, which nobody made before it.")
         return self
 
 
@@ -215,5 +243,5 @@ class ScenarioFile(Strict):
 
     title: Text
     kinds: list[Name] = []
-    variables: dict[VariableName, Text | list[Text]] = {}
+    variables: dict[VariableName, Texts] = {}
     openings: list[Opening] = []

@@ -23,10 +23,8 @@ def names_in(template: str) -> set[str]:
         if piece[1]:
             names.add(piece[1])
         elif piece[0] in "{}":
-            start = max(0, piece.start() - 15)
-            raise TemplateError(
-                f"a stray `{piece[0]}` near `{template[start : piece.start() + 15]}`. Write `{piece[0] * 2}` for a brace."
-            )
+            near = " ".join(template[max(0, piece.start() - 15) : piece.start() + 15].split())
+            raise TemplateError(f"a stray `{piece[0]}` near `{near}`. Write `{piece[0] * 2}` for a brace.")
     return names
 
 

@@ -56,7 +56,8 @@ class Environment:
     def digest(self) -> str:
         """SHA-256 over the folder's files: which texts gave a run its numbers."""
         digest = sha256()
-        for path in sorted([self.folder / "environment.toml", *(self.folder / "scenarios").iterdir()]):
+        scenarios = (path for name in self.scenarios for path in (self.folder / "scenarios").glob(f"{name}.*"))
+        for path in sorted([self.folder / "environment.toml", *scenarios]):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 

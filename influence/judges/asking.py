@@ -15,7 +15,7 @@ from influence.chat import Message, user_view
 from influence.engines.base import Call, Sampling, Usage
 from influence.engines.opening import RoleModel
 from influence.environments.world import Situation
-from influence.errors import ConfigError, ContextOverflowError, EngineDiedError, InfluenceError
+from influence.errors import ContextOverflowError, EngineDiedError, InfluenceError
 from influence.judges.scores import Method, Score, from_logprobs, from_samples, missing
 from influence.judges.transcript import transcript
 from influence.seeds import derive
@@ -35,9 +35,7 @@ class AskingRules:
 
 
 def method_for(model: RoleModel, rules: AskingRules) -> Method:
-    """Log-probabilities where the engine has them, samples where not. Raises ConfigError if what is asked for is not there."""
-    if rules.method == "logprobs" and not model.engine.capabilities.logprobs:
-        raise ConfigError(f'{model.name} has no log-probabilities. Set judges.method = "samples", or "auto".')
+    """Log-probabilities where the engine has them, samples where not."""
     return "samples" if rules.method == "samples" or not model.engine.capabilities.logprobs else "logprobs"
 
 

@@ -55,10 +55,17 @@ def expectation(distribution: Mapping[str, float], values: Mapping[str, float] |
 
 
 def parse_label(answer: str, labels: Sequence[str]) -> str | None:
-    """The one label that an answer names as a whole word, letters' case aside; None if it names none or several."""
-    text = _words(answer)
-    named = {label for label in labels if _words(label) in text}
-    return named.pop() if len(named) == 1 else None
+    """The one label that an answer names as whole words, letters' case aside; None if it names none or several.
+
+    Words that belong to a longer label are not read as a shorter one: "leave angry" does not name "leave".
+    """
+    text, named = _words(answer), []
+    for words in sorted({_words(label) for label in labels}, key=len, reverse=True):
+        if words in text:
+            named.append(words)
+            text = text.replace(words, " | ")
+    fitting = [label for label in labels if _words(label) in named]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _words(text: str) -> str:

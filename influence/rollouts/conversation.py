@@ -72,14 +72,16 @@ async def converse(
                 # 4. stop?
                 end = talk.end(arrival.state, turn)
             # 5. the user replies, unless nobody will read it or an injected message has spoken for them
-            if end is None and talk.messages[-1].role != "user":
+            if end is None and all(message.role != "user" for message in talk.messages[index + 1 :]):
                 try:
                     await talk.user_replies(turn)
                 except EndedError as ended:
                     end = ended
             liked, influenced = await scores
-        finally:
+        except BaseException:
             scores.cancel()
+            await asyncio.gather(scores, return_exceptions=True)  # nobody will ask how they ended
+            raise
         turns.append(
             TurnRecord(
                 reply=index,

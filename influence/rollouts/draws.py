@@ -61,8 +61,8 @@ def _groups(
     if not shares:
         return [("all", list(states), draws)]
     kinds = sorted({state.kind for state in states})
-    for kind, share in shares.items():
-        if share > 0 and kind not in kinds:
+    for kind in shares:
+        if kind not in kinds:
             raise ConfigError(f"environment.kinds: no initial state is for the kind of user `{kind}`. {not_allowed(kind, kinds)}")
     counts = largest_remainder(draws, shares)
     return [(kind, [s for s in states if s.kind == kind], count) for kind, count in counts.items() if count]

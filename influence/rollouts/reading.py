@@ -35,12 +35,17 @@ def read_trajectories(folder: Path) -> Iterator[TrajectoryRecord]:
     if not path.is_file():
         return
     for number, line in enumerate(read_lines(path), start=1):
-        try:
-            yield TrajectoryRecord.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise NotFoundError(f"{path}, line {number}, `{where}`: {first['msg']}. Was it written by another version?") from None
+        yield parse_trajectory(line, f"{path}, line {number}")
+
+
+def parse_trajectory(line: str, place: str) -> TrajectoryRecord:
+    """One line as a record. Raises NotFoundError, which names the place, for another format or version."""
+    try:
+        return TrajectoryRecord.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NotFoundError(f"{place}, `{where}`: {first['msg']}. Was it written by another version?") from None
 
 
 def find_trajectory(folder: Path, key: str) -> TrajectoryRecord:

@@ -12,13 +12,12 @@ from typing import Any
 from influence.config.commands import SimulateConfig
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
-from influence.engines.opening import Engines, check_models, needs_conversion
+from influence.engines.opening import Engines, check_models, has_logprobs, needs_conversion
 from influence.engines.sharing import tree_of
 from influence.environments.loading import load_environment
 from influence.environments.schema import EnvironmentFile
 from influence.environments.world import Environment, InitialState, influence_wording
 from influence.errors import ConfigError, not_allowed
-from influence.judges.asking import method_for
 from influence.rollouts.cast import JUDGES, Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned, plan
@@ -64,7 +63,13 @@ class Outcome:
 
 def prepare(config: SimulateConfig) -> Simulation:
     """Load and check everything. Raises ConfigError or WorldError; nothing has been written then."""
-    check_models(config.models.by_role(), config.engine)
+    models = config.models.by_role()
+    check_models(models, config.engine)
+    for role in JUDGES:
+        if config.judges.method == "logprobs" and not has_logprobs(models[role]):
+            raise ConfigError(
+                f'judges.method = "logprobs": {models[role]}, the {role} judge, has none. Set "samples", or "auto".'
+            )
     environment = load_environment(config.environment.name)
     _check_wordings(config, environment.file)
     states = _states(config, environment)
@@ -147,8 +152,6 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
             engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe)
             progress.phase = "starting the engine"
             async with engines:
-                for role in JUDGES:
-                    method_for(engines.roles[role], simulation.rules.asking)
                 run.record(models=engines.describe(), environment=_environment_facts(simulation.environment))
                 at_once = config.rollout.in_flight or engines.conversations_at_once(simulation.tokens_each)
                 # 3. roll out

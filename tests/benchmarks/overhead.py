@@ -52,7 +52,10 @@ def overhead() -> list[tuple[str, str]]:
     rolling = summary["this_attempt"]["seconds"]
     early, late = memory[len(memory) // 10], max(memory)
     return [
-        (f"our overhead: {CONVERSATIONS:,} scripted conversations on one core", f"{turns / rolling:.0f} turns/s, {seconds:.0f} s in all"),
+        (
+            f"our overhead: {CONVERSATIONS:,} scripted conversations on one core",
+            f"{turns / rolling:.0f} turns/s, {seconds:.0f} s in all",
+        ),
         ("memory, after a tenth of them and at most", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB"),
     ]
 
