@@ -148,3 +148,9 @@ def test_a_mistake_in_an_option(name, refused, monkeypatch):
 def test_what_a_cpu_cannot_do(arguments, message, refused, monkeypatch):
     monkeypatch.setattr(opening, "usable_cores", lambda: [0, 1])
     refused(["--model", "vllm/some/model", *arguments], message)
+
+
+def test_log_probabilities_that_a_judge_lacks(refused, folder):
+    (folder / "plain.toml").write_text('logprobs = false\n[[replies]]\ntexts = ["1"]\n')
+    message = 'judges.method = "logprobs": scripted/plain.toml, the preference judge, has none. Set "samples", or "auto".'
+    refused(["--model", "scripted/plain.toml", "--set", "judges.method=logprobs"], message)

@@ -13,8 +13,8 @@ from influence.engines.opening import RoleModel
 from influence.engines.scripted import ScriptedEngine
 from influence.environments.loading import load_environment
 from influence.environments.world import influence_wording, situation
-from influence.errors import ConfigError, ContextOverflowError, EngineDiedError
-from influence.judges.asking import AskingRules, ask, first_person, method_for, third_person
+from influence.errors import ContextOverflowError, EngineDiedError
+from influence.judges.asking import AskingRules, ask, first_person, third_person
 
 YES_NO = {"0": 0.0, "1": 1.0}
 CALL = Call("influence", "conversation", seed=11, turn=2)
@@ -98,11 +98,6 @@ def test_samples_can_be_asked_for_where_log_probabilities_are_there(judge):
     model = judge('[[labels]]\ndistribution = { "1" = 1.0 }\n[[replies]]\ntexts = ["0"]')
     assert asked(model, method="samples")[0].value == 0.0
     assert asked(model, method="auto")[0].value == 1.0
-
-
-def test_log_probabilities_that_are_asked_for_and_not_there_are_a_wrong_configuration(judge):
-    with pytest.raises(ConfigError, match=r'scripted/judge has no log-probabilities. Set judges\.method = "samples"'):
-        method_for(judge("logprobs = false"), AskingRules(method="logprobs"))
 
 
 def test_too_little_mass_is_a_missing_score_that_was_paid_for(judge):

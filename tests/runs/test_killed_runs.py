@@ -61,8 +61,10 @@ def test_ten_kills_at_any_instant_lose_nothing_that_was_finished(tmp_path, undis
         assert manifest(run)["status"] == "running"
     answer = finish(command)
     assert answer.returncode == 0, answer.stderr
-    assert "attempt 11" in answer.stderr
-    assert statuses(run) == ["interrupted"] * 10 + ["finished"]
+    assert "Going on with" in answer.stderr
+    *killed, last = statuses(run)  # a kill may come so early that the manifest does not know of the attempt
+    assert set(killed) == {"interrupted"}
+    assert last == "finished"
     assert_like(run, undisturbed)
     # the journal was sorted at the end, so that what had been kept is compared line by line
     assert set(kept[-1].splitlines()) <= set((run / "trajectories.jsonl").read_bytes().splitlines())
