@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from influence.config.sections import EngineSection
 from influence.engines.base import CallRecord
 from influence.engines.opening import Engines
 from influence.engines.vllm import VllmEngine
+
+settings.register_profile("unhurried", deadline=None)  # other work on this machine is not a failure
+settings.load_profile("unhurried")
 
 ROLES = ("agent", "user", "preference", "transition", "influence")
 

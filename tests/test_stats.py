@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 
 from influence import stats
 from influence.stats import NOTHING, by_cluster, cluster_mean, wilson
-
-settings.register_profile("unhurried", deadline=None)  # other work on this machine is not a failure
-settings.load_profile("unhurried")
 
 
 @pytest.mark.parametrize(

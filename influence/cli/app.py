@@ -26,8 +26,6 @@ commands_config.add_to(app)
 commands_data.add_to(app)
 doctor.add_to(app)
 
-INTERRUPTED = 130
-
 
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
@@ -48,9 +46,6 @@ def main() -> None:
             traceback.print_exc()
         print(clean(f"influence: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("influence: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe has left
         sys.stderr.close()
         sys.exit(0)

@@ -19,6 +19,8 @@ from influence.cli.options import (
     parse_gpus,
 )
 
+INTERRUPTED = 130  # what a shell gives for Ctrl-C
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(simulate)
@@ -27,7 +29,9 @@ def add_to(app: typer.Typer) -> None:
 def simulate(
     preset: PresetArgument = "simulate",
     env: Annotated[str | None, typer.Option("--env", help="The environment: a name (`influence envs`) or a folder.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model of every role; --set models.agent=… sets one.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model of every role. For one role alone: --set models.agent=…")
+    ] = None,
     conversations: Annotated[int | None, typer.Option("--conversations", "-n", help="How many conversations.")] = None,
     turns: Annotated[int | None, typer.Option("--turns", help="Agent replies in each (default: the environment's).")] = None,
     gpus: GpusOption = None,
@@ -52,7 +56,7 @@ def simulate(
     from influence.config.commands import SimulateConfig
     from influence.config.layers import file_layers, resolve, set_layer
 
-    layers = [*file_layers(preset), *_model_layer(model), *(set_layer(assignment) for assignment in settings or [])]
+    layers = [*file_layers(preset), *(set_layer(assignment) for assignment in settings or []), *_model_layer(model)]
     layers += option_layers(
         [
             ("--env", "environment.name", env),
@@ -70,7 +74,7 @@ def simulate(
 
 
 def _model_layer(model: str | None) -> list[Any]:
-    """`--model` stands below `--set`, which can name a model for one role. What a preset says of single judges is put aside."""
+    """`--model` names the model of every role, and puts aside what lower layers say of single ones."""
     from influence.config.layers import Layer
     from influence.config.model_names import parse_model_name
     from influence.errors import ConfigError
@@ -104,10 +108,14 @@ def _run(config: Any, preset: str, resume: bool, as_json: bool) -> None:
 
     simulation = prepare(config)
     default_name = Path(preset).stem if Path(preset).stem != "config" else config.command
-    with open_run(config, default_name, must_resume=resume) as run:
-        progress = Progress(total=len(simulation.planned))
-        with chatter_to(run.log_path) as terminal, watched(progress, terminal.err, run, config.models.by_role()):
-            outcome = run_until_signal(simulate(simulation, run, progress))
+    try:
+        with open_run(config, default_name, must_resume=resume) as run:
+            progress = Progress(total=len(simulation.planned))
+            with chatter_to(run.log_path) as terminal, watched(progress, terminal.err, run, config.models.by_role()):
+                outcome = run_until_signal(simulate(simulation, run, progress))
+    except KeyboardInterrupt:  # Typer would take it and say "Aborted!"
+        typer.echo("influence: interrupted. What was finished is kept; the same command goes on from there.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     print_summary(outcome.summary, as_json)
     if outcome.too_many_failed:
         raise typer.Exit(1)

@@ -45,6 +45,10 @@ class AdapterTable:
     def ready(self, folder: str, request: Any) -> None:
         self._requests[folder] = request
 
+    def forget(self, folder: str) -> None:
+        """An adapter that was added could not be loaded: its slot is free again."""
+        self._slots.pop(folder, None)
+
     def request(self, folder: str) -> Any:
         """What vLLM wants to be told with a request. Raises EngineError for an adapter that was not added."""
         if folder not in self._requests:

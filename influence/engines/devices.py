@@ -100,7 +100,8 @@ def place(gpus: Sequence[int], tensor_parallel: int, replicas: int | None, cores
         )
     groups = [gpus[n * tensor_parallel : (n + 1) * tensor_parallel] for n in range(replicas or possible)]
     names = [",".join(map(str, group)) for group in groups]
-    return [Placement("cuda", f"GPU {name}", {"CUDA_VISIBLE_DEVICES": name}, tensor_parallel) for name in names]
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # nvidia-smi's numbers, which CUDA's own order need not follow
+    return [Placement("cuda", f"GPU {name}", {"CUDA_VISIBLE_DEVICES": name, **order}, tensor_parallel) for name in names]
 
 
 def _cpu_environment(threads: int) -> dict[str, str]:

@@ -30,8 +30,3 @@ def quick_digest(folder: Path) -> str:
             stream.seek(max(0, size - EDGE))
             digest.update(stream.read(EDGE))
     return digest.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of one small file."""
-    return sha256(path.read_bytes()).hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from math import inf, log
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,6 @@ from pydantic import Field, field_validator, model_validator
 from influence.chat import Message
 from influence.config.places import Strict, check, is_file, read_toml
 from influence.engines.base import Call, Capabilities, Completion, Finish, LabelLogprobs, Sampling, Usage
-from influence.engines.digests import file_digest
 from influence.errors import ConfigError, EngineDiedError, EngineError
 from influence.resources import data_folders
 from influence.seeds import generator
@@ -176,4 +176,6 @@ class ScriptedEngine:
         pass
 
     def describe(self) -> dict[str, Any]:
-        return {"engine": "scripted", "model": self.name, "digest": file_digest(find_script(self.name))}
+        """The digest is of what the model says; failures are the world's."""
+        words = self.script.model_dump_json(exclude={"failures", "yields"})
+        return {"engine": "scripted", "model": self.name, "digest": sha256(words.encode()).hexdigest()}

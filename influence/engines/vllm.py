@@ -252,7 +252,11 @@ class VllmEngine:
 
         slot = self.adapters.add(folder)
         request = LoRARequest(slot.name, slot.number, folder)
-        await asyncio.gather(*(replica.add_lora(request) for replica in self.replicas))
+        try:
+            await asyncio.gather(*(replica.add_lora(request) for replica in self.replicas))
+        except self._request_errors as error:
+            self.adapters.forget(folder)
+            raise EngineError(f"the adapter {folder} cannot be loaded: {error}") from error
         self.adapters.ready(folder, request)
 
     async def remove_adapter(self, folder: str) -> None:

@@ -24,6 +24,7 @@ from influence.rollouts.cast import Cast, EndedError, Rules
 from influence.rollouts.draws import Planned
 from influence.rollouts.progress import Progress
 from influence.rollouts.records import (
+    FAILURES,
     StopReason,
     TrajectoryRecord,
     TransitionRecord,
@@ -206,7 +207,7 @@ def _record(
         messages=[message.to_dict() for message in talk.messages],
         turns=turns,
         preference=score_record(whole) if whole else None,
-        reward=reward(ratings, rules.reward_over, own_characters, rules.length_penalty),
+        reward=None if end.reason in FAILURES else reward(ratings, rules.reward_over, own_characters, rules.length_penalty),
         influence=mean_influence(influences),
         stop_reason=end.reason,
         error=end.error,

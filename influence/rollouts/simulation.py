@@ -17,7 +17,7 @@ from influence.engines.sharing import tree_of
 from influence.environments.loading import load_environment
 from influence.environments.schema import EnvironmentFile
 from influence.environments.world import Environment, InitialState, influence_wording
-from influence.errors import ConfigError, not_allowed
+from influence.errors import ConfigError, RunTakenError, not_allowed
 from influence.rollouts.cast import JUDGES, Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned, plan
@@ -152,7 +152,7 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
             engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe)
             progress.phase = "starting the engine"
             async with engines:
-                run.record(models=engines.describe(), environment=_environment_facts(simulation.environment))
+                _record_sources(run, engines.describe(), _environment_facts(simulation.environment))
                 at_once = config.rollout.in_flight or engines.conversations_at_once(simulation.tokens_each)
                 # 3. roll out
                 progress.start_rollout()
@@ -202,6 +202,22 @@ def _sinks(config: SimulateConfig, folder: Path) -> Sinks:
     if config.tracking.wandb != "off":
         sinks.append(WandbSink(config.tracking.wandb, config.tracking.project, folder, config.model_dump(mode="json")))
     return Sinks(*sinks)
+
+
+def _record_sources(run: RunFolder, models: dict[str, Any], environment: dict[str, Any]) -> None:
+    """Write what the numbers come from into the manifest. Raises RunTakenError if an earlier attempt had other texts or weights."""
+    before = run.manifest
+    changed = [
+        role for role, now in models.items() if before.models and before.models.get(role, {}).get("digest") != now["digest"]
+    ]
+    if before.environment and before.environment["digest"] != environment["digest"]:
+        changed.insert(0, f"environment {environment['name']}")
+    if changed:
+        raise RunTakenError(
+            f"the run {run.path} was begun with other files ({', '.join(changed)} changed since), and one journal holds one experiment. "
+            "Undo the change, or choose another --name."
+        )
+    run.record(models=models, environment=environment)
 
 
 def _environment_facts(environment: Environment) -> dict[str, Any]:

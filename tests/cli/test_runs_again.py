@@ -78,12 +78,12 @@ def models(cli, monkeypatch, *arguments: str) -> dict[str, str]:
     return seen[0].models.by_role()
 
 
-def test_model_is_for_every_role_and_set_for_one(cli, folder, monkeypatch):
+def test_model_is_for_every_role_and_stands_above_set(cli, folder, monkeypatch):
     every = dict.fromkeys(("agent", "user", "preference", "transition", "influence"), "vllm/a/b")
     assert models(cli, monkeypatch, "--model", "vllm/a/b") == every
-    assert models(cli, monkeypatch, "--model", "vllm/a/b", "--set", "models.agent=openai/x") == every | {"agent": "openai/x"}
+    assert models(cli, monkeypatch, "--model", "vllm/a/b", "--set", "models.agent=openai/x") == every
     judges = dict.fromkeys(("preference", "transition", "influence"), "openai/j")
-    assert models(cli, monkeypatch, "--set", "models.judge=openai/j", "--model", "vllm/a/b") == every | judges
+    assert models(cli, monkeypatch, "--set", "models.judge=openai/j") == dict.fromkeys(every, "embedded") | judges
     (folder / "my.toml").write_text('[models]\nuser = "openai/u"\npreference = "openai/p"')
     assert models(cli, monkeypatch, "my.toml", "--model", "vllm/a/b") == every
     assert models(cli, monkeypatch, "my.toml")["preference"] == "openai/p"

@@ -104,7 +104,9 @@ def test_choosing_an_absent_gpu_is_an_error_that_says_what_is_there():
 )
 def test_replicas_over_gpus(gpus, tensor_parallel, replicas, groups):
     placements = place(list(gpus), tensor_parallel, replicas, cores=[0, 1])
-    assert [p.environment for p in placements] == [{"CUDA_VISIBLE_DEVICES": group} for group in groups]
+    assert [p.environment for p in placements] == [
+        {"CUDA_VISIBLE_DEVICES": group, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} for group in groups
+    ]
     assert [p.label for p in placements] == [f"GPU {group}" for group in groups]
     assert {(p.device, p.tensor_parallel) for p in placements} == {("cuda", tensor_parallel)}
 

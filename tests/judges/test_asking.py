@@ -14,7 +14,7 @@ from influence.engines.scripted import ScriptedEngine
 from influence.environments.loading import load_environment
 from influence.environments.world import influence_wording, situation
 from influence.errors import ContextOverflowError, EngineDiedError
-from influence.judges.asking import AskingRules, ask, first_person, third_person
+from influence.judges.asking import AskingRules, ask, first_person, method_for, third_person
 
 YES_NO = {"0": 0.0, "1": 1.0}
 CALL = Call("influence", "conversation", seed=11, turn=2)
@@ -98,6 +98,14 @@ def test_samples_can_be_asked_for_where_log_probabilities_are_there(judge):
     model = judge('[[labels]]\ndistribution = { "1" = 1.0 }\n[[replies]]\ntexts = ["0"]')
     assert asked(model, method="samples")[0].value == 0.0
     assert asked(model, method="auto")[0].value == 1.0
+
+
+@pytest.mark.parametrize("has_logprobs", [True, False])
+@pytest.mark.parametrize("asked_for", ["auto", "logprobs", "samples"])
+def test_the_method_is_what_is_asked_for_and_possible(judge, has_logprobs, asked_for):
+    model = judge(f"logprobs = {str(has_logprobs).lower()}")
+    expected = "logprobs" if has_logprobs and asked_for != "samples" else "samples"
+    assert method_for(model, AskingRules(method=asked_for)) == expected
 
 
 def test_too_little_mass_is_a_missing_score_that_was_paid_for(judge):

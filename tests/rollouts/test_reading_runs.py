@@ -76,7 +76,6 @@ def test_a_models_markup_and_escape_sequences_are_shown_and_not_obeyed(out):
     assert "ended by turn_limit" in answer.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="influence/cli/conversation.py prints the reason of a missing score as it is")
 def test_an_escape_sequence_in_the_reason_of_a_missing_score_is_not_obeyed(out):
     answer = show(str(out / "run"), "1")
     assert "missing (the request failed" in answer.stdout

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import psutil
@@ -13,6 +16,7 @@ from simulating import records, simulated, without_times
 from influence.errors import RunError
 from influence.rollouts.progress import Progress
 
+BOOTH = SCRIPTS.parent / "envs" / "booth"
 SIXTY = "rollout.conversations=60"
 
 
@@ -101,3 +105,28 @@ def test_memory_does_not_grow_with_the_number_of_conversations(tmp_path):
     progress = Weighed(total=4000)
     simulated(tmp_path, "rollout.conversations=4000", progress=progress)
     assert progress.weights[4000] - progress.weights[1000] < 60e6
+
+
+def test_a_run_is_not_gone_on_with_once_its_texts_have_changed(tmp_path):
+    """One journal holds one experiment: other texts under the same configuration would be mixed in unnoticed."""
+    world = tmp_path / "booth"
+    shutil.copytree(BOOTH, world)
+    command = [sys.executable, "-m", "influence", "simulate", "--env", str(world), "--name", "run", "--conversations", "6"]
+
+    def start(script: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "clerk.toml").write_text(script)
+        return subprocess.run([*command, "--model", "scripted/clerk.toml"], cwd=tmp_path, capture_output=True, text=True)
+
+    words = '[[replies]]\ntexts = ["Fine."]\n[[labels]]\ndistribution = { stay = 0.5, 0 = 0.2, 5 = 0.3 }\n'
+    assert start('[[failures]]\nrole = "user"\nerror = "gone"\ndies = true\n' + words).returncode == 1
+    scenario = world / "scenarios" / "platform.toml"
+    text = scenario.read_text()
+    scenario.write_text(text.replace("Where does", "When does"))
+    changed = start(words)
+    assert changed.returncode == 2
+    assert "environment booth changed since" in changed.stderr
+    scenario.write_text(text)
+    other_words = start(words.replace("Fine.", "Good."))
+    assert other_words.returncode == 2
+    assert "agent, user" in other_words.stderr
+    assert start(words).returncode == 0
