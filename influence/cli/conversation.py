@@ -97,16 +97,20 @@ def scores(turn_number: int, turn: TurnRecord) -> str:
 
 def _transition(transition: TransitionRecord) -> str:
     if transition.label is None:
-        return f"missing ({clean(transition.reason)})"
+        return f"missing ({_reason(transition)})"
     probability = (transition.distribution or {}).get(transition.label)
-    note = f" ({clean(transition.reason)})" if transition.reason else ""
+    note = f" ({_reason(transition)})" if transition.reason else ""
     return f"`{clean(transition.label)}`" + (f" p={probability:.2f}" if probability is not None else "") + note
+
+
+def _reason(record: ScoreRecord) -> str:
+    return clean(record.reason or "no reason")
 
 
 def score(record: ScoreRecord, digits: int) -> str:
     """A score with how much of the model's probability its labels held."""
     if record.value is None:
-        return f"missing ({clean(record.reason)})"
+        return f"missing ({_reason(record)})"
     return f"{record.value:.{digits}f} (label mass {record.label_mass:.2f})"
 
 
