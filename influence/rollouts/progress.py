@@ -43,10 +43,11 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the rate so far; conversations that run count as half done."""
+        """By the rate so far, once some conversations have ended; those that run count as half done."""
+        if not self.done or self.phase != "rolling out":
+            return None
         worked = self.done + self.running / 2
-        left = self.total - self.kept - worked
-        return None if worked < 1 or self.phase != "rolling out" else max(0.0, left) * self.seconds / worked
+        return max(0.0, self.total - self.kept - worked) * self.seconds / worked
 
     @property
     def cache_hit_rate(self) -> float | None:
