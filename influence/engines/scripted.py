@@ -114,7 +114,7 @@ class ScriptedEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(logprobs=self.script.logprobs, prefill=True, tools=True, structured_output=True, seeds=True)
+        return Capabilities(logprobs=self.script.logprobs, prefill=True, seeds=True)
 
     async def open(self) -> None:
         pass

@@ -113,7 +113,7 @@ class VllmEngine:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            logprobs=True, prefill=True, tools=False, structured_output=True, adapters=True, seeds=True, token_ids=True
+            logprobs=True, prefill=True, tools=False, structured_output=False, adapters=True, seeds=True, token_ids=True
         )
 
     async def open(self) -> None:

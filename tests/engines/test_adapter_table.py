@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from influence.engines import digests
 from influence.engines.adapters import AdapterTable
-from influence.engines.digests import file_digest, full_digest, quick_digest
+from influence.engines.digests import full_digest, quick_digest
 from influence.errors import EngineError
 
 
@@ -121,8 +121,3 @@ def test_a_large_file_is_read_whole_by_the_full_digest_and_at_both_ends_by_the_q
     assert len({plain[0], middle[0], first[0], last[0]}) == 4
     assert len({plain[1], first[1], last[1]}) == 3
     assert middle[1] == plain[1]  # the price of not reading gigabytes at every start
-
-
-def test_a_file_digest_is_sha256(tmp_path):
-    (tmp_path / "empty").write_bytes(b"")
-    assert file_digest(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
