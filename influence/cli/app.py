@@ -40,7 +40,7 @@ def main() -> None:
     """Run the command. Every error a person can act on is one message on standard error; `--debug` adds the traceback."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        app(prog_name="influence")
     except InfluenceError as error:
         if debug:
             traceback.print_exc()

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -98,7 +99,9 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
     if hits is not None:
         foot.append(f"   prefix cache {hits:.0%}", "dim")
     bar = ProgressBar(total=max(1, progress.total), completed=ended, width=60)
-    return Panel(Group(counts, bar, table, foot), title=Text(str(run.path)), title_align="left", expand=False)
+    return Panel(
+        Group(counts, Padding(bar, (0, 0, 1, 0)), table, foot), title=Text(str(run.path)), title_align="left", expand=False
+    )
 
 
 def duration(seconds: float) -> str:
