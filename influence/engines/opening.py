@@ -12,10 +12,10 @@ from typing import Any
 from influence.config.model_names import HOSTED_SCHEMES, LOCAL_SCHEMES, ModelName, parse_model_name
 from influence.config.sections import EngineSection
 from influence.engines.base import CallObserver, Engine
-from influence.engines.devices import choose_gpus, place, usable_cores, visible_gpus
+from influence.engines.devices import Placement, choose_gpus, place, usable_cores, visible_gpus
 from influence.engines.embedded import INSTALL, converted_folder, model_folder, packaged_file
 from influence.engines.scripted import ScriptedEngine, load_script
-from influence.engines.vllm import VllmEngine, VllmSettings
+from influence.engines.vllm import CPU_BLOCK_SIZE, VllmEngine, VllmSettings
 from influence.errors import ConfigError
 
 
@@ -45,7 +45,9 @@ def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
         if name.adapter and not (Path(name.adapter) / "adapter_config.json").is_file():
             raise ConfigError(f"models.{role} = {text!r}: {name.adapter} is not an adapter folder (no adapter_config.json).")
     if any(parse_model_name(text).scheme in LOCAL_SCHEMES for text in by_role.values()):
-        placements(engine)
+        on_cpu = any(placement.device == "cpu" for placement in placements(engine))
+        if on_cpu and engine.block_size is not None and engine.block_size % CPU_BLOCK_SIZE:
+            raise ConfigError(f"engine.block_size = {engine.block_size}: on a CPU it must be a multiple of {CPU_BLOCK_SIZE}.")
         if find_spec("vllm") is None:
             raise ConfigError(
                 "vLLM is not installed, which local models run on. `make install` installs it; `influence doctor` says more."
@@ -63,7 +65,7 @@ def needs_conversion(by_role: Mapping[str, str]) -> bool:
     return any(parse_model_name(text).scheme == "embedded" for text in by_role.values()) and not converted_folder().is_dir()
 
 
-def placements(section: EngineSection) -> list[Any]:
+def placements(section: EngineSection) -> list[Placement]:
     """Where the replicas of a local model go on this machine. Raises ConfigError for devices that are not there."""
     gpus = choose_gpus(section.gpus, visible_gpus() if section.gpus != [] else [])
     return place(gpus, section.tensor_parallel, section.replicas, usable_cores())

@@ -154,3 +154,8 @@ def test_log_probabilities_that_a_judge_lacks(refused, folder):
     (folder / "plain.toml").write_text('logprobs = false\n[[replies]]\ntexts = ["1"]\n')
     message = 'judges.method = "logprobs": scripted/plain.toml, the preference judge, has none. Set "samples", or "auto".'
     refused(["--model", "scripted/plain.toml", "--set", "judges.method=logprobs"], message)
+
+
+def test_a_block_size_that_the_cpu_engine_cannot_take(refused):
+    arguments = ["--model", "embedded", "--gpus", "none", "--set", "engine.block_size=16"]
+    refused(arguments, "engine.block_size = 16: on a CPU it must be a multiple of 32.")
