@@ -68,3 +68,17 @@ def refused(cli: Callable[..., Answer], folder: Path) -> Callable[[list[str], st
 
 def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def refused_edit(refused: Callable[[list[str], str], None], folder: Path) -> Callable[[str, str | None, str, str], None]:
+    """The environment `booth` with one passage of one file replaced (or, for no passage, the whole file) is refused."""
+
+    def run(file: str, old: str | None, new: str, message: str) -> None:
+        path = folder / "booth" / file
+        text = path.read_text()
+        assert old is None or text.count(old) == 1
+        path.write_text(new if old is None else text.replace(old, new))
+        refused([], message)
+
+    return run

@@ -150,13 +150,8 @@ EDITS = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_mistake_in_one_place(name, refused, folder):
-    file, old, new, message = EDITS[name]
-    path = folder / "booth" / file
-    text = path.read_text()
-    assert old is None or text.count(old) == 1
-    path.write_text(new if old is None else text.replace(old, new))
-    refused([], message)
+def test_a_mistake_in_one_place(name, refused_edit):
+    refused_edit(*EDITS[name])
 
 
 def test_all_mistakes_of_a_folder_are_told_at_once(refused, folder):
