@@ -33,12 +33,28 @@ class EngineError(InfluenceError):
     """A local model or its engine failed, or cannot be started."""
 
 
-class EngineDiedError(EngineError):
-    """The engine's process is gone: nothing more can be asked of it in this run."""
+class RunStoppedError(InfluenceError):
+    """Nothing more can be asked in this run. Whatever forgives the failure of a single request passes this on."""
+
+
+class EngineDiedError(EngineError, RunStoppedError):
+    """The engine's process is gone."""
 
 
 class ProviderError(InfluenceError):
-    """A hosted model answered with an error that retrying did not cure."""
+    """A hosted model did not answer this request, or answered what retrying did not cure."""
+
+
+class ProviderStoppedError(ProviderError, RunStoppedError):
+    """A provider will answer no request of this run: an invalid key, an unknown model, no credit, nobody there."""
+
+
+class BudgetSpentError(RunStoppedError):
+    """What the run may spend on hosted models is spent."""
+
+
+class NoLogprobsError(ProviderError):
+    """A model turned out to tell no log-probabilities."""
 
 
 class ContextOverflowError(InfluenceError):

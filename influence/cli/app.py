@@ -7,9 +7,10 @@ import traceback
 
 import typer
 
-from influence.cli import commands_config, commands_data, doctor, show, simulate
+from influence.cli import cache, commands_config, commands_data, doctor, show, simulate
 from influence.cli.plain import clean
 from influence.errors import InfluenceError
+from influence.redaction import redact
 
 app = typer.Typer(
     name="influence",
@@ -24,6 +25,7 @@ simulate.add_to(app)
 show.add_to(app)
 commands_config.add_to(app)
 commands_data.add_to(app)
+cache.add_to(app)
 doctor.add_to(app)
 
 
@@ -43,8 +45,8 @@ def main() -> None:
         app(prog_name="influence")
     except InfluenceError as error:
         if debug:
-            traceback.print_exc()
-        print(clean(f"influence: {error}"), file=sys.stderr)
+            print(redact(traceback.format_exc()), file=sys.stderr, end="")
+        print(clean(redact(f"influence: {error}")), file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has left
         sys.stderr.close()

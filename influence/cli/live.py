@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -59,9 +60,26 @@ def line(progress: Progress) -> str:
     generated = sum(u.completion_tokens for u in progress.usage.values())
     if progress.seconds > 0 and generated:
         parts.append(f"{generated / progress.seconds:.0f} tokens/s")
+    if progress.cost:
+        parts.append(f"${progress.cost:.2f}")
+    faults = troubles(progress.hosted())
+    if faults:
+        parts.append(faults)
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)
+
+
+def troubles(hosted: Mapping[str, Any]) -> str:
+    """What went wrong with requests to hosted models so far, in a few words."""
+    kinds: Counter[str] = Counter()
+    for provider in hosted.values():
+        kinds.update(provider["faults"])
+    return (
+        f"failed requests: {', '.join(f'{n} {kind.replace(chr(95), chr(32))}' for kind, n in kinds.most_common())}"
+        if kinds
+        else ""
+    )
 
 
 def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> RenderableType:
@@ -72,6 +90,8 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
     counts.append(f" of {progress.total} conversations   {progress.running} running   ")
     counts.append(f"{progress.failed} failed", "bold red" if progress.failed else "dim")
     counts.append(f"   {progress.turns} turns")
+    hosted = progress.hosted()
+    priced = bool(hosted)
     table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
     for name, justify in (
         ("role", "left"),
@@ -80,17 +100,17 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
         ("written/s", "right"),
         ("read/s", "right"),
         ("cached", "right"),
+        *((("cost", "right"),) if priced else ()),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify)
     seconds = max(progress.seconds, 1e-6)
     for role, model in models.items():
         used = progress.usage.get(role)
         if used is not None:
             cached = f"{used.cached_tokens / used.prompt_tokens:.0%}" if used.prompt_tokens else ""
             read = used.prompt_tokens - used.cached_tokens
-            table.add_row(
-                role, Text(model), f"{used.calls}", f"{used.completion_tokens / seconds:.0f}", f"{read / seconds:.0f}", cached
-            )
+            rates = [f"{used.completion_tokens / seconds:.0f}", f"{read / seconds:.0f}"]
+            table.add_row(role, Text(model), f"{used.calls}", *rates, cached, *([money(used.to_dict())] if priced else []))
     left = progress.seconds_left
     hits = progress.cache_hit_rate
     foot = Text(f"{progress.phase}, {duration(progress.seconds)}", "dim")
@@ -98,10 +118,22 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
         foot.append(f"   {duration(left)} left", "bold")
     if hits is not None:
         foot.append(f"   prefix cache {hits:.0%}", "dim")
+    if priced:
+        foot.append(f"   ${progress.cost:.4g}", "bold")
+    faults = troubles(hosted)
+    if faults:
+        foot.append(f"\n{faults}", "yellow")
     bar = ProgressBar(total=max(1, progress.total), completed=ended, width=60)
     return Panel(
         Group(counts, Padding(bar, (0, 0, 1, 0)), table, foot), title=Text(str(run.path)), title_align="left", expand=False
     )
+
+
+def money(used: Mapping[str, Any]) -> str:
+    """What some calls cost: "$0.0123", "unknown" where nobody has said, "over $0.0123" where some of them have no price."""
+    if used["unpriced"] and not used["cost"]:
+        return "unknown"
+    return f"{'over ' if used['unpriced'] else ''}${used['cost']:.4f}"
 
 
 def duration(seconds: float) -> str:

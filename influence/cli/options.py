@@ -15,6 +15,13 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="The root seed of
 OutOption = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where runs are kept (default: runs).")]
 NameOption = Annotated[str | None, typer.Option("--name", help="The run's name (default: the preset's, with a number).")]
 GpusOption = Annotated[str | None, typer.Option("--gpus", metavar="LIST", help="Devices to use: 0,1. `none` runs on the CPU.")]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="DOLLARS", help="What the run may spend on hosted models, all attempts together."),
+]
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Ask hosted models anew, and keep no answer (`influence cache`).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

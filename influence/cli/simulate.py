@@ -10,7 +10,9 @@ from influence.cli.options import (
     DebugOption,
     GpusOption,
     JsonOption,
+    MaxCostOption,
     NameOption,
+    NoCacheOption,
     OutOption,
     PresetArgument,
     SeedOption,
@@ -38,6 +40,8 @@ def simulate(
     seed: SeedOption = None,
     out: OutOption = None,
     name: NameOption = None,
+    max_cost: MaxCostOption = None,
+    no_cache: NoCacheOption = False,
     settings: SetOption = None,
     log_calls: Annotated[
         bool, typer.Option("--log-calls", help="Keep every prompt and answer as token ids, in calls.jsonl.")
@@ -66,6 +70,8 @@ def simulate(
             ("--seed", "seed", seed),
             ("--out", "run.out", out),
             ("--name", "run.name", name),
+            ("--max-cost", "budget.max_cost", max_cost),
+            ("--no-cache", "hosted.cache", False if no_cache else None),
             ("--log-calls", "tracking.log_calls", True if log_calls else None),
             ("--wandb", "tracking.wandb", "offline" if wandb and not _wandb_set(layers) else None),
         ]

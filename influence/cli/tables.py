@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from influence.cli.live import duration
+from influence.cli.live import duration, money
 
 
 def print_summary(summary: dict[str, Any], as_json: bool) -> None:
@@ -32,11 +32,41 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
     console.print(
         Text(f"Preference 1-10, influence 0-1: means, 95 % intervals by cluster bootstrap over initial states.{missing}", "dim")
     )
+    if summary["hosted"]:
+        console.print(cost_table(summary))
+        for name, counts in summary["hosted"].items():
+            console.print(Text(provider_line(name, counts), "yellow" if counts["given_up"] else "dim"))
     if whole["failed"]:
         failed = f"{whole['failed']} of {whole['conversations']} conversations failed; their errors are in trajectories.jsonl."
         console.print(Text(failed, "bold red"))
     console.print(Text(f"\nResults: {summary['run']}"))
     console.print(Text(f"Next:    influence show {summary['run']}"))
+
+
+def cost_table(summary: dict[str, Any]) -> Table:
+    """Calls, tokens and cost, by role and model."""
+    table = Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("role")
+    table.add_column("model")
+    for column in ("calls", "from cache", "tokens read", "written", "cost"):
+        table.add_column(column, justify="right", no_wrap=True)
+    rows = [(role, used["model"], used) for role, used in summary["usage"].items()]
+    rows += [("all", model, used) for model, used in summary["usage_by_model"].items()]
+    for role, model, used in rows:
+        numbers = [used["calls"], used["from_cache"], used["prompt_tokens"], used["completion_tokens"]]
+        table.add_row(
+            role, Text(model), *(f"{number:,}" for number in numbers), money(used), style="bold" if role == "all" else ""
+        )
+    return table
+
+
+def provider_line(name: str, counts: dict[str, Any]) -> str:
+    """Requests to one provider in this attempt, and how those failed that did."""
+    words = f"{name}: {counts['requests']:,} requests, {counts['answers']:,} answered"
+    for title, kinds in (("failed", counts["faults"]), ("given up", counts["given_up"])):
+        if kinds:
+            words += f"; {title}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items())
+    return f"{words}."
 
 
 def summary_table(summary: dict[str, Any]) -> Table:

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from influence.config.places import Clash, Strict
 from influence.config.sections import (
+    BudgetSection,
     EngineSection,
     EnvironmentSection,
+    HostedSection,
     JudgesSection,
     ModelsSection,
     RewardSection,
@@ -29,6 +31,13 @@ class CommandConfig(Strict):
     run: RunSection = RunSection()
     tracking: TrackingSection = TrackingSection()
 
+    def numbers(self) -> CommandConfig:
+        """This configuration without what makes no numbers: where a run is kept, what it may spend, how patient it is.
+
+        Two attempts with the same numbers are attempts at the same run.
+        """
+        return self.model_copy(update={"run": RunSection()})
+
 
 class SimulateConfig(CommandConfig):
     """`influence simulate`: simulated users talk to an agent, and every reply is scored."""
@@ -41,6 +50,12 @@ class SimulateConfig(CommandConfig):
     rollout: RolloutSection = RolloutSection()
     reward: RewardSection = RewardSection()
     engine: EngineSection = EngineSection()
+    hosted: HostedSection = HostedSection()
+    budget: BudgetSection = BudgetSection()
+
+    def numbers(self) -> CommandConfig:
+        hosted = HostedSection(catalogue=self.hosted.catalogue)
+        return self.model_copy(update={"run": RunSection(), "hosted": hosted, "budget": BudgetSection()})
 
     @model_validator(mode="after")
     def _combinations_make_sense(self) -> SimulateConfig:

@@ -96,9 +96,11 @@ class JudgesSection(Strict):
     preference: PreferenceSection = PreferenceSection()
     transition: TransitionSection = TransitionSection()
     influence: InfluenceSection = InfluenceSection()
-    method: Literal["auto", "logprobs", "samples"] = "auto"  # auto: log-probabilities where the engine has them
+    # auto: log-probabilities where the engine has them, samples where not. stated: one answer, taken at its word.
+    method: Literal["auto", "logprobs", "samples", "stated"] = "auto"
     samples: Annotated[int, Field(ge=1, le=100)] = 5  # answers drawn where there are no log-probabilities
     label_mass_floor: Fraction = 0.01
+    hidden_ceiling: Fraction = 0.05  # where a server shows the likeliest labels only: the largest share of the others
     prefill: str = "Answer:"  # what an answer is made to begin with where log-probabilities are read; small models need it
     see_tool_calls: bool = True
 
@@ -139,6 +141,35 @@ class EngineSection(Strict):
     compile: bool = False  # compiled graphs: a little faster, a slower start
     max_loras: Positive = 2
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = 16
+
+
+class LimitsSection(Strict):
+    """[hosted.providers.<name>]: what one provider allows (`openai`, `anthropic`, or the name in openai-api/<name>/…)."""
+
+    concurrency: Positive | None = None  # none, here and below: what [hosted] says
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+
+
+class HostedSection(Strict):
+    """[hosted]: how hosted models are asked. Limits are for each provider, over all its models and roles."""
+
+    concurrency: Positive = 64  # requests under way at once
+    requests_per_minute: Positive | None = None  # none: no limit
+    tokens_per_minute: Positive | None = None  # prompt and answer together; none: no limit
+    providers: dict[Name, LimitsSection] = {}
+    attempts: Annotated[int, Field(ge=1, le=20)] = 6  # for each request, before it is given up
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 120.0  # seconds for one attempt
+    backoff: Annotated[float, Field(gt=0, le=60)] = 0.5  # seconds before the second attempt; doubled before each further one
+    cache: bool = True  # answers that were paid for once are kept for every run
+    catalogue: str | None = None  # a file of your own with prices and traits of models, read before the shipped one
+
+
+class BudgetSection(Strict):
+    """[budget]: what a run may spend on hosted models, over all its attempts. None: no limit."""
+
+    max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
+    max_tokens: Positive | None = None  # prompt and answer tokens together
 
 
 class TrackingSection(Strict):

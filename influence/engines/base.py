@@ -7,7 +7,7 @@ Whatever a model cannot do is said in `capabilities`, so that callers choose ano
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -25,13 +25,19 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or several calls. `cached_tokens` are the prompt tokens that the engine did not have to compute."""
+    """Tokens of one or several calls. `cached_tokens` are the prompt tokens that the engine did not have to compute.
+
+    `from_cache` counts the calls that the response cache answered: their tokens are those of the first time, their cost is 0.
+    `cost` is in US dollars; `unpriced` counts the calls that cost something nobody knows.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+    from_cache: int = 0
+    unpriced: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -40,16 +46,12 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.completion_tokens + other.completion_tokens,
             self.cost + other.cost,
+            self.from_cache + other.from_cache,
+            self.unpriced + other.unpriced,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "calls": self.calls,
-            "prompt_tokens": self.prompt_tokens,
-            "cached_tokens": self.cached_tokens,
-            "completion_tokens": self.completion_tokens,
-            "cost": self.cost,
-        }
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a reply is drawn. `top_k` 0, `top_p` 1 and `min_p` 0 mean: off."""
+    """How a reply is drawn. `top_k` 0, `top_p` 1 and `min_p` 0 mean: off. With `choices` the reply is one of them.
+
+    Only engines with `structured_output` keep a reply to its choices; callers read what others say.
+    """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +93,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class LabelLogprobs:
-    """The raw log-probability (temperature 1, nothing truncated) of each label as the model's whole answer."""
+    """The raw log-probability (temperature 1, nothing truncated) of each label as the model's whole answer.
+
+    An engine that shows only the likeliest tokens gives in `at_most` the labels that may have more than is shown, each with
+    the most probability that it may have besides, and in `hidden` the most that they may have together.
+    """
 
     logprobs: Mapping[str, float]
     usage: Usage
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    hidden: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One request as the engine saw it, for `calls.jsonl`. `label_ids` are the tokens whose probability was read."""
+    """One request as the engine saw it, for `calls.jsonl`. `label_ids` are the tokens whose probability was read.
+
+    Hosted models show no tokens: there `request` and `answer` are what was sent and what came back, as JSON data.
+    """
 
     call: Call
     prompt_ids: Sequence[int]
@@ -118,6 +133,8 @@ class CallRecord:
     adapter: str | None
     started: float
     seconds: float
+    request: Mapping[str, Any] | None = None
+    answer: Any = None
 
 
 CallObserver = Callable[[CallRecord], None]
@@ -127,7 +144,8 @@ class Engine(Protocol):
     """A model that is open for requests. All methods may be called from thousands of conversations at once.
 
     `generate` and `label_logprobs` raise ContextOverflowError when prompt and answer do not fit the model's context,
-    EngineDiedError when nothing more can be asked, EngineError or ProviderError when this one request failed.
+    RunStoppedError when nothing more can be asked, EngineError or ProviderError when this one request failed, and
+    NoLogprobsError when the model turns out to tell none.
     """
 
     @property

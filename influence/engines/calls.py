@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from influence.engines.base import CallRecord
 from influence.errors import RunError
@@ -19,7 +20,7 @@ class CallLog:
             raise RunError(f"{path}: cannot be written: {error.strerror}.") from None
 
     def write(self, record: CallRecord) -> None:
-        line = {
+        line: dict[str, Any] = {
             "role": record.call.role,
             "session": record.call.session,
             "turn": record.call.turn,
@@ -32,6 +33,8 @@ class CallLog:
             "started": record.started,
             "seconds": record.seconds,
         }
+        if record.request is not None:
+            line |= {"request": record.request, "answer": record.answer}
         self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
     def close(self) -> None:

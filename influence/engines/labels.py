@@ -7,7 +7,7 @@ labels form a trie; each of its inner nodes is one question to the engine, over 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, expm1, inf, log
 
@@ -33,6 +33,15 @@ def trie(tokens: Mapping[str, TokenIds]) -> list[Node]:
         for depth in range(len(ids)):
             children.setdefault(ids[:depth], {})[ids[depth]] = None
     return [Node(prefix, tuple(children[prefix])) for prefix in sorted(children, key=lambda p: (len(p), p))]
+
+
+def led_node(nodes: Sequence[Node]) -> Node | None:
+    """The one inner node that lies a single token deep ("1" of 1 and 10), if that is all there is besides the root.
+
+    Then one request reads both: it is made to go through that token, and every step's candidates are shown.
+    """
+    inner = nodes[1:]
+    return inner[0] if len(inner) == 1 and len(inner[0].prefix) == 1 else None
 
 
 def split_beginning(answers: Mapping[str, TokenIds]) -> tuple[TokenIds, dict[str, TokenIds]]:

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from influence.config.model_names import HOSTED_SCHEMES, LOCAL_SCHEMES, ModelName, parse_model_name
-from influence.config.sections import EngineSection
+from influence.config.sections import BudgetSection, EngineSection, HostedSection
 from influence.engines.base import CallObserver, Engine
 from influence.engines.devices import Placement, choose_gpus, place, usable_cores, visible_gpus
 from influence.engines.embedded import INSTALL, converted_folder, model_folder, packaged_file
+from influence.engines.hosted.accounts import account_for, provider_of
+from influence.engines.hosted.catalogue import Catalogue
+from influence.engines.hosted.models import HostedModels
 from influence.engines.scripted import ScriptedEngine, load_script
 from influence.engines.vllm import CPU_BLOCK_SIZE, VllmEngine, VllmSettings
-from influence.errors import ConfigError
+from influence.errors import ConfigError, not_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,21 @@ class RoleModel:
     name: str
 
 
-def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
+def check_models(by_role: Mapping[str, str], engine: EngineSection, hosted: HostedSection, budget: BudgetSection) -> None:
     """Everything about the models that can be known before one is started. Raises ConfigError."""
+    catalogue = Catalogue(hosted.catalogue)
     for role, text in by_role.items():
         name = parse_model_name(text)
         if name.scheme in HOSTED_SCHEMES:
-            raise ConfigError(
-                f"models.{role} = {text!r}: hosted models are not supported by this version. Local ones are: embedded, vllm/…, scripted/…."
-            )
+            try:
+                account_for(name)
+            except ConfigError as error:
+                raise ConfigError(f"models.{role} = {text!r}: {error}") from None
+            if budget.max_cost is not None and catalogue.prices(text) is None:
+                raise ConfigError(
+                    f"budget.max_cost: nobody has said what {text} (models.{role}) costs. Give it a price in a file of your own and name that in "
+                    "hosted.catalogue (presets/models/hosted.toml shows the form), or limit budget.max_tokens instead."
+                )
         if name.scheme == "scripted":
             load_script(name.base)
         if name.scheme == "embedded" and packaged_file() is None:
@@ -44,6 +54,13 @@ def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
             raise ConfigError(f"models.{role} = {text!r}: the folder {name.base} holds no model (no config.json).")
         if name.adapter and not (Path(name.adapter) / "adapter_config.json").is_file():
             raise ConfigError(f"models.{role} = {text!r}: {name.adapter} is not an adapter folder (no adapter_config.json).")
+    used = {
+        provider_of(name).rpartition("/")[2] for name in map(parse_model_name, by_role.values()) if name.scheme in HOSTED_SCHEMES
+    }
+    for provider in hosted.providers:
+        if provider not in used | {"openai", "anthropic"}:
+            allowed = sorted(used | {"openai", "anthropic"})
+            raise ConfigError(f"hosted.providers.{provider}: no model is asked there. {not_allowed(provider, allowed)}")
     if any(parse_model_name(text).scheme in LOCAL_SCHEMES for text in by_role.values()):
         on_cpu = any(placement.device == "cpu" for placement in placements(engine))
         if on_cpu and engine.block_size is not None and engine.block_size % CPU_BLOCK_SIZE:
@@ -54,9 +71,16 @@ def check_models(by_role: Mapping[str, str], engine: EngineSection) -> None:
             )
 
 
-def has_logprobs(text: str) -> bool:
-    """Whether a model's engine can say how likely its answers are."""
+def is_hosted(text: str) -> bool:
+    """Whether a model is behind somebody's API."""
+    return parse_model_name(text).scheme in HOSTED_SCHEMES
+
+
+def has_logprobs(text: str, hosted: HostedSection) -> bool:
+    """Whether a model's engine can say how likely its answers are, as far as is known before it is asked."""
     name = parse_model_name(text)
+    if name.scheme in HOSTED_SCHEMES:
+        return Catalogue(hosted.catalogue).traits(text).logprobs
     return load_script(name.base).logprobs if name.scheme == "scripted" else name.scheme in LOCAL_SCHEMES
 
 
@@ -74,9 +98,15 @@ def placements(section: EngineSection) -> list[Placement]:
 class Engines:
     """The open engines of a run, by role."""
 
-    def __init__(self, by_role: Mapping[str, str], section: EngineSection, observe: CallObserver | None = None) -> None:
+    def __init__(
+        self,
+        by_role: Mapping[str, str],
+        section: EngineSection,
+        observe: CallObserver | None = None,
+        hosted: HostedModels | None = None,
+    ) -> None:
         names = {role: parse_model_name(text) for role, text in by_role.items()}
-        self._section, self._observe = section, observe
+        self._section, self._observe, self._hosted = section, observe, hosted
         self._adapted = {(n.scheme, n.base) for n in names.values() if n.adapter}
         self._local = len({(n.scheme, n.base) for n in names.values() if n.scheme in LOCAL_SCHEMES})
         self._engines: dict[tuple[str, str], Engine] = {}
@@ -89,6 +119,9 @@ class Engines:
     def _make(self, name: ModelName) -> Engine:
         if name.scheme == "scripted":
             return ScriptedEngine(name.base)
+        if name.scheme in HOSTED_SCHEMES:
+            self._hosted = self._hosted or HostedModels(HostedSection())
+            return self._hosted.engine(name, self._observe)
         section = self._section
         model = str(model_folder()) if name.scheme == "embedded" else name.base
         settings = VllmSettings(
@@ -120,6 +153,8 @@ class Engines:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+        if self._hosted:
+            self._hosted.close()
 
     def conversations_at_once(self, tokens_each: int) -> int:
         """How many conversations all engines together have room for."""

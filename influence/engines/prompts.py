@@ -146,7 +146,7 @@ def conform(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], tra
         specs = "You may call these tools:\n" + "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
         shown = _with_system(shown, specs)
     if not traits.tool_messages:
-        shown = [_tool_as_text(m) for m in shown]
+        shown = [tool_as_text(m) for m in shown]
     elif not traits.whole_calls:
         shown = [part for m in shown for part in _apart(m)]
     if not traits.later_system:
@@ -170,7 +170,8 @@ def _with_system(messages: list[Message], text: str) -> list[Message]:
     return [Message("system", text), *messages]
 
 
-def _tool_as_text(message: Message) -> Message:
+def tool_as_text(message: Message) -> Message:
+    """A tool's call or result in words, for whoever cannot be shown it as what it is."""
     if message.token_ids is not None:  # what was sampled says it already
         return message
     if message.role == "tool":

@@ -47,7 +47,8 @@ def tree_of(calls: Path) -> PrefixTree:
     """The prefix tree of a run's `calls.jsonl`."""
     tree = PrefixTree()
     for record in read_calls(calls):
-        tree.add(record["prompt_ids"], record["output_ids"], record["cached_tokens"], record["adapter"])
+        if "request" not in record:  # what a provider computes is its own affair
+            tree.add(record["prompt_ids"], record["output_ids"], record["cached_tokens"], record["adapter"])
     return tree
 
 

@@ -32,7 +32,7 @@ from influence.engines.base import (
 )
 from influence.engines.devices import GIB, Placement, cpu_cache_gib
 from influence.engines.digests import quick_digest
-from influence.engines.labels import Node, TokenIds, combine, split_beginning, trie
+from influence.engines.labels import Node, TokenIds, combine, led_node, split_beginning, trie
 from influence.engines.prompts import ChatTemplate
 from influence.engines.routing import StickyRouter
 from influence.errors import ContextOverflowError, EngineDiedError, EngineError
@@ -211,14 +211,12 @@ class VllmEngine:
         begun, tokens, nodes = self._labels(tuple(labels), prefill)
         prompt = [*self.template.prompt_ids(messages), *begun]
         self._check_room(len(prompt) + max(len(ids) for ids in tokens.values()), 1)
-        inner = nodes[1:]
-        if len(inner) == 1 and len(inner[0].prefix) == 1:
-            # One label begins another by one token ("1" and "10"): both nodes are read in one request that is led that way.
-            read = tuple(dict.fromkeys((*nodes[0].children, *inner[0].children)))
-            params = self._label_params(read, steps=2, allowed=list(inner[0].prefix))
+        if (led := led_node(nodes)) is not None:
+            read = tuple(dict.fromkeys((*nodes[0].children, *led.children)))
+            params = self._label_params(read, steps=2, allowed=list(led.prefix))
             output = await self._ask(prompt, params, call, adapter, read)
             first, second = output.outputs[0].logprobs
-            answers = {(): _at(first, nodes[0]), inner[0].prefix: _at(second, inner[0])}
+            answers = {(): _at(first, nodes[0]), led.prefix: _at(second, led)}
             return LabelLogprobs(combine(tokens, answers), _usage(output))
         outputs = await asyncio.gather(
             *(self._ask([*prompt, *n.prefix], self._label_params(n.children), call, adapter, n.children) for n in nodes)

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from influence.chat import Message, user_view
-from influence.engines.base import Call, Sampling, Usage
+from influence.engines.base import Call, Completion, Finish, Sampling, Usage
 from influence.engines.opening import RoleModel
 from influence.environments.world import Situation
-from influence.errors import ContextOverflowError, EngineDiedError, InfluenceError
-from influence.judges.scores import Method, Score, from_logprobs, from_samples, missing
+from influence.errors import ContextOverflowError, InfluenceError, NoLogprobsError, RunStoppedError
+from influence.judges.scores import Method, Score, from_logprobs, from_samples, from_stated, missing
 from influence.judges.transcript import transcript
 from influence.seeds import derive
 
@@ -30,12 +30,15 @@ class AskingRules:
     method: str = "auto"
     samples: int = 5
     label_mass_floor: float = 0.01
+    hidden_ceiling: float = 0.05
     prefill: str = ""  # how a judge's answer is made to begin, where log-probabilities are read
     see_tool_calls: bool = True
 
 
 def method_for(model: RoleModel, rules: AskingRules) -> Method:
-    """Log-probabilities where the engine has them, samples where not."""
+    """What the configuration says; by itself, log-probabilities where the engine has them, samples where not."""
+    if rules.method == "stated":
+        return "stated"
     return "samples" if rules.method == "samples" or not model.engine.capabilities.logprobs else "logprobs"
 
 
@@ -56,27 +59,74 @@ async def ask(
 ) -> tuple[Score, Usage]:
     """One question. `labels` maps each label to its value, or only names them.
 
-    A request that fails makes a missing score, not a failed conversation; only an engine's death is passed on.
+    A request that fails makes a missing score, not a failed conversation; only what ends the whole run is passed on.
     """
     names = list(labels)
     values = labels if isinstance(labels, Mapping) else None
     method = method_for(model, rules)
     try:
         if method == "logprobs":
-            answer = await model.engine.label_logprobs(prompt, names, call, model.adapter, rules.prefill)
-            return from_logprobs(answer.logprobs, values, rules.label_mass_floor), answer.usage
-        sampling = Sampling(max_tokens=ANSWER_TOKENS)
-        drawn = await asyncio.gather(
-            *(
-                model.engine.generate(prompt, sampling, replace(call, seed=derive(call.seed, "sample", n)), model.adapter)
-                for n in range(rules.samples)
-            )
-        )
-        usage = sum((completion.usage for completion in drawn), Usage())
-        return from_samples([completion.text for completion in drawn], values, names, rules.label_mass_floor), usage
-    except EngineDiedError:
+            try:
+                return await _read(model, prompt, names, values, call, rules)
+            except NoLogprobsError as error:
+                if rules.method == "logprobs":
+                    raise RunStoppedError(str(error)) from None
+                method = method_for(model, rules)  # the engine knows now; the record will name what was done
+        return await _draw(model, prompt, names, values, call, rules, method)
+    except RunStoppedError:
         raise
-    except ContextOverflowError as error:
-        return missing(f"no room to ask: {error}", method), Usage()
     except InfluenceError as error:
-        return missing(f"the request failed: {error}", method), Usage()
+        return missing(_why(error), method), Usage()
+
+
+async def _read(
+    model: RoleModel,
+    prompt: Sequence[Message],
+    names: list[str],
+    values: Mapping[str, float] | None,
+    call: Call,
+    rules: AskingRules,
+) -> tuple[Score, Usage]:
+    """The labels' probabilities as the engine tells them."""
+    engine = model.engine
+    prefill = rules.prefill if engine.capabilities.prefill else ""
+    answer = await engine.label_logprobs(prompt, names, call, model.adapter, prefill)
+    floor, ceiling = rules.label_mass_floor, rules.hidden_ceiling
+    return from_logprobs(answer.logprobs, values, floor, answer.at_most, answer.hidden, ceiling), answer.usage
+
+
+async def _draw(
+    model: RoleModel,
+    prompt: Sequence[Message],
+    names: list[str],
+    values: Mapping[str, float] | None,
+    call: Call,
+    rules: AskingRules,
+    method: Method,
+) -> tuple[Score, Usage]:
+    """Answers in words: several at temperature 1 that are counted, or a single one at temperature 0 that is believed."""
+    choices = tuple(names) if model.engine.capabilities.structured_output else ()
+    stated = method == "stated"
+    sampling = Sampling(max_tokens=ANSWER_TOKENS, temperature=0.0 if stated else 1.0, choices=choices)
+    calls = [replace(call, seed=derive(call.seed, "sample", n)) for n in range(1 if stated else rules.samples)]
+    tries = (model.engine.generate(prompt, sampling, one, model.adapter) for one in calls)
+    drawn = await asyncio.gather(*tries, return_exceptions=True)
+    for result in drawn:  # an end of the run before anything else
+        if isinstance(result, BaseException) and not _is_forgiven(result):
+            raise result
+    answers = [result for result in drawn if isinstance(result, Completion)]
+    usage = sum((answer.usage for answer in answers), Usage())
+    failures = [_why(result) for result in drawn if isinstance(result, InfluenceError)]
+    failures += ["the provider refused" for answer in answers if answer.finish == Finish.REFUSED]
+    texts = [answer.text for answer in answers if answer.finish != Finish.REFUSED]
+    if not texts:
+        return missing(failures[0], method), usage
+    return from_stated(texts[0], values, names) if stated else from_samples(texts, values, names, rules.label_mass_floor), usage
+
+
+def _is_forgiven(error: BaseException) -> bool:
+    return isinstance(error, InfluenceError) and not isinstance(error, RunStoppedError)
+
+
+def _why(error: InfluenceError) -> str:
+    return f"no room to ask: {error}" if isinstance(error, ContextOverflowError) else f"the request failed: {error}"

@@ -16,7 +16,7 @@ from influence.config.sections import SamplingSection
 from influence.engines.base import Call, Completion, Finish, Sampling, Usage
 from influence.engines.opening import RoleModel
 from influence.environments.schema import EnvironmentFile, InfluenceVariant
-from influence.errors import ContextOverflowError, EngineDiedError, InfluenceError
+from influence.errors import ContextOverflowError, InfluenceError, RunStoppedError
 from influence.judges.asking import AskingRules, ask
 from influence.judges.scores import Score
 from influence.rollouts.draws import Planned
@@ -58,7 +58,9 @@ def rules_from(config: SimulateConfig, world: EnvironmentFile) -> Rules:
         token_limit=config.rollout.token_limit,
         agent_sampling=_sampling(config.sampling.agent),
         user_sampling=_sampling(config.sampling.user),
-        asking=AskingRules(judges.method, judges.samples, judges.label_mass_floor, judges.prefill, judges.see_tool_calls),
+        asking=AskingRules(
+            judges.method, judges.samples, judges.label_mass_floor, judges.hidden_ceiling, judges.prefill, judges.see_tool_calls
+        ),
         first_person=frozenset(role for role, perspective in perspectives.items() if perspective == "first_person"),
         whole_conversation=judges.preference.scope == "conversation",
         transition_method=judges.transition.method,
@@ -88,6 +90,7 @@ class Cast:
         self._roles, self._rules, self._planned, self._progress = roles, rules, planned, progress
         self._session = planned.key
         self.usage: dict[str, Usage] = {}
+        self.from_cache: dict[int, set[str]] = {}  # turn -> roles that the response cache answered
 
     @property
     def spoken_tokens(self) -> int:
@@ -95,19 +98,19 @@ class Cast:
         return sum(self.usage[role].completion_tokens for role in ("agent", "user") if role in self.usage)
 
     async def reply(self, role: Literal["agent", "user"], view: Sequence[Message], turn: int) -> Completion:
-        """The next message of agent or user. Raises EndedError where there is none, EngineDiedError for a dead engine."""
+        """The next message of agent or user. Raises EndedError where there is none, RunStoppedError where the run ends."""
         model, agent = self._roles[role], role == "agent"
         sampling = self._rules.agent_sampling if agent else self._rules.user_sampling
         try:
             tools = self._rules.tools if agent else ()
             completion = await model.engine.generate(view, sampling, self._call(role, turn), model.adapter, tools)
-        except EngineDiedError:
+        except RunStoppedError:
             raise
         except ContextOverflowError:
             raise EndedError(StopReason.TOKEN_LIMIT) from None
         except InfluenceError as error:
             raise EndedError(StopReason.AGENT_FAILED if agent else StopReason.SIMULATOR_FAILED, f"{role}: {error}") from None
-        self._charge(role, completion.usage)
+        self._charge(role, completion.usage, turn)
         if completion.finish == Finish.REFUSED:
             raise EndedError(
                 StopReason.REFUSED if agent else StopReason.SIMULATOR_FAILED, None if agent else "user: the provider refused"
@@ -115,9 +118,9 @@ class Cast:
         return completion
 
     async def score(self, role: str, prompt: Sequence[Message], labels: Mapping[str, float] | Sequence[str], turn: int) -> Score:
-        """A judge's answer, which may be missing. Raises EngineDiedError only."""
+        """A judge's answer, which may be missing. Raises RunStoppedError only."""
         score, usage = await ask(self._roles[role], prompt, labels, self._call(role, turn), self._rules.asking)
-        self._charge(role, usage)
+        self._charge(role, usage, turn)
         return score
 
     def seed(self, purpose: str, turn: int) -> int:
@@ -126,7 +129,9 @@ class Cast:
     def _call(self, role: str, turn: int) -> Call:
         return Call(role, self._session, self.seed(role, turn), turn)
 
-    def _charge(self, role: str, usage: Usage) -> None:
+    def _charge(self, role: str, usage: Usage, turn: int) -> None:
+        if usage.from_cache:
+            self.from_cache.setdefault(turn, set()).add(role)
         if usage.calls:
             self.usage[role] = self.usage.get(role, Usage()) + usage
             self._progress.charge(role, usage)

@@ -2,7 +2,7 @@
 
 Everything random comes from the conversation's seed, everything slow from the cast; this file only decides what happens
 next. A failure inside a conversation is a result (`stop_reason`, `error`), never an exception for the caller; the one
-exception is an engine that died, after which no conversation can go on.
+exception is an end of the whole run (a dead engine, a spent budget), after which no conversation can go on.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FIVE_POINT_AS_FRACTION = {label: (int(label) - 1) / 4 for label in FIVE_POINT_LA
 async def converse(
     planned: Planned, environment: Environment, models: Mapping[str, RoleModel], rules: Rules, progress: Progress
 ) -> TrajectoryRecord:
-    """Hold one conversation to its end. Raises EngineDiedError, and nothing else that a model can cause."""
+    """Hold one conversation to its end. Raises RunStoppedError, and nothing else that a model can cause."""
     started, clock = time.time(), time.perf_counter()
     here = situation(environment, planned.initial, planned.seed)
     talk = Talk(here, Cast(models, rules, planned, progress), rules)
@@ -92,6 +92,7 @@ async def converse(
                 influence=score_record(influenced) if influenced else None,
                 state=state_name,
                 token_ids=list(reply.token_ids) if reply.token_ids is not None else None,
+                from_cache=sorted(talk.cast.from_cache.get(turn, ())),
             )
         )
         progress.turns += 1

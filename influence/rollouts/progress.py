@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from influence.engines.base import Usage
 from influence.rollouts.records import TrajectoryRecord
@@ -21,6 +23,7 @@ class Progress:
     turns: int = 0
     phase: str = "starting the engine"
     usage: dict[str, Usage] = field(default_factory=dict)
+    hosted: Callable[[], Mapping[str, Any]] = dict  # by provider: requests and failures so far
     began: float = field(default_factory=time.monotonic)
 
     def start_rollout(self) -> None:
@@ -36,6 +39,11 @@ class Progress:
         """A conversation has ended and is in the journal."""
         self.done += 1
         self.failed += trajectory.failed
+
+    @property
+    def cost(self) -> float:
+        """US dollars, of the calls whose price is known."""
+        return sum(u.cost for u in self.usage.values())
 
     @property
     def seconds(self) -> float:

@@ -39,8 +39,10 @@ class ScoreRecord(Record):
     value: float | None
     distribution: dict[str, float] | None
     label_mass: float | None
-    method: Literal["logprobs", "samples"] | None
+    method: Literal["logprobs", "samples", "stated"] | None
     reason: str | None = None
+    bounds: tuple[float, float] | None = None
+    answers: int | None = None
 
 
 class TransitionRecord(ScoreRecord):
@@ -50,7 +52,10 @@ class TransitionRecord(ScoreRecord):
 
 
 class TurnRecord(Record):
-    """One agent reply: `reply` is its index in `messages`, `state` where the conversation stood afterwards."""
+    """One agent reply: `reply` is its index in `messages`, `state` where the conversation stood afterwards.
+
+    `from_cache` are the roles whose answers in this turn came, at least in part, from the response cache.
+    """
 
     reply: int
     finish: str
@@ -59,6 +64,7 @@ class TurnRecord(Record):
     influence: ScoreRecord | None
     state: str
     token_ids: list[int] | None
+    from_cache: list[str] = []
 
 
 class UsageRecord(Record):
@@ -67,6 +73,8 @@ class UsageRecord(Record):
     cached_tokens: int
     completion_tokens: int
     cost: float
+    from_cache: int = 0
+    unpriced: int = 0
 
 
 class TrajectoryRecord(Record):
@@ -104,7 +112,13 @@ class TrajectoryRecord(Record):
 def score_record(score: Score) -> ScoreRecord:
     distribution = dict(score.distribution) if score.distribution is not None else None
     return ScoreRecord(
-        value=score.value, distribution=distribution, label_mass=score.label_mass, method=score.method, reason=score.reason
+        value=score.value,
+        distribution=distribution,
+        label_mass=score.label_mass,
+        method=score.method,
+        reason=score.reason,
+        bounds=score.bounds,
+        answers=score.answers,
     )
 
 

@@ -7,8 +7,12 @@ the engine's continuous batching makes the batches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import gc
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
+
+NEW_OBJECTS = 50_000  # between two collections of the youngest; Python's own number is 700
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -28,10 +32,29 @@ async def run_all(
         for job in waiting:
             done(await work(job))
 
-    workers = [asyncio.create_task(worker()) for _ in range(max(1, at_once))]
+    with rare_collections():
+        workers = [asyncio.create_task(worker()) for _ in range(max(1, at_once))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for cycles of garbage less often, and not among what has been imported.
+
+    With a thousand conversations alive it would walk all of their objects again and again and find nothing: 40 % of the
+    processor time of a rollout on hosted models. What conversations leave behind is freed by reference counts anyway.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, 20, 100)
     try:
-        await asyncio.gather(*workers)
+        yield
     finally:
-        for task in workers:
-            task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        gc.set_threshold(*before)
+        gc.unfreeze()

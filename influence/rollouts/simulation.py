@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from influence.config.commands import SimulateConfig
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
+from influence.engines.hosted.budget import Amount, Budget
+from influence.engines.hosted.models import HostedModels
 from influence.engines.opening import Engines, check_models, has_logprobs, needs_conversion
 from influence.engines.sharing import tree_of
 from influence.environments.loading import load_environment
@@ -25,13 +27,14 @@ from influence.rollouts.progress import Progress
 from influence.rollouts.reading import TRAJECTORIES, parse_trajectory
 from influence.rollouts.records import TrajectoryRecord
 from influence.rollouts.scheduler import run_all
-from influence.rollouts.tally import Tally
+from influence.rollouts.tally import Tally, by_model
 from influence.runs.folder import RunFolder
 from influence.runs.journal import Journal
 from influence.runs.metrics import JsonlSink, MetricSink, Sinks, WandbSink
 
 FRAME_TOKENS = 100  # what prompts hold besides the talk and what conversations share: opening, persona, questions
 FILLED = 0.7  # replies are on average shorter than they may be
+BOOKS_EVERY = 5.0  # seconds
 CONTEXTS = 3  # the agent's, the user's and the judges' view of one conversation
 
 
@@ -64,11 +67,11 @@ class Outcome:
 def prepare(config: SimulateConfig) -> Simulation:
     """Load and check everything. Raises ConfigError or WorldError; nothing has been written then."""
     models = config.models.by_role()
-    check_models(models, config.engine)
+    check_models(models, config.engine, config.hosted, config.budget)
     for role in JUDGES:
-        if config.judges.method == "logprobs" and not has_logprobs(models[role]):
+        if config.judges.method == "logprobs" and not has_logprobs(models[role], config.hosted):
             raise ConfigError(
-                f'judges.method = "logprobs": {models[role]}, the {role} judge, has none. Set "samples", or "auto".'
+                f'judges.method = "logprobs": {models[role]}, the {role} judge, has none. Set "samples", "stated" or "auto".'
             )
     environment = load_environment(config.environment.name)
     _check_wordings(config, environment.file)
@@ -149,9 +152,10 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
         with _call_log(config, run.path) as observe:
             if needs_conversion(config.models.by_role()):
                 progress.phase = "converting the embedded model, once"
-            engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe)
-            progress.phase = "starting the engine"
-            async with engines:
+            hosted = HostedModels(config.hosted, _budget(config, run))
+            engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe, hosted)
+            progress.phase, progress.hosted = "starting the engine", hosted.counts
+            async with engines, _kept_books(run, engines, hosted, progress):
                 _record_sources(run, engines.describe(), _environment_facts(simulation.environment))
                 at_once = config.rollout.in_flight or engines.conversations_at_once(simulation.tokens_each)
                 # 3. roll out
@@ -172,6 +176,7 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
                 await run_all(open_jobs, hold, finished, at_once)
                 seconds = progress.seconds
                 progress.phase = "writing"
+                run.record(models=engines.describe())  # again, with what was learned of them
         # 4. put the records in the plan's order and sum up
         journal.sort([p.key for p in simulation.planned])
         outcome = _outcome(simulation, tally, progress, run, seconds)
@@ -183,6 +188,41 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
     finally:
         sinks.close()
         journal.close()
+
+
+def _budget(config: SimulateConfig, run: RunFolder) -> Budget:
+    """What is left to spend after the earlier attempts at this run."""
+    spent = [attempt.spent for attempt in run.manifest.attempts]
+    before = Amount(sum(s.get("cost", 0.0) for s in spent), int(sum(s.get("tokens", 0) for s in spent)))
+    return Budget(config.budget.max_cost, config.budget.max_tokens, before)
+
+
+@asynccontextmanager
+async def _kept_books(run: RunFolder, engines: Engines, hosted: HostedModels, progress: Progress) -> AsyncIterator[None]:
+    """Keep usage and costs in the manifest while the block runs, so that a killed attempt's spending is known too."""
+    before = hosted.budget.spent
+
+    def write() -> None:
+        run.attempt.usage = {
+            role: {"model": engines.roles[role].name, **used.to_dict()} for role, used in sorted(progress.usage.items())
+        }
+        run.attempt.hosted = dict(hosted.counts())
+        spent = hosted.budget.spent - before
+        run.attempt.spent = {"cost": spent.cost, "tokens": spent.tokens}
+
+    async def now_and_then() -> None:
+        while True:
+            await asyncio.sleep(BOOKS_EVERY)
+            write()
+            run.write_manifest()
+
+    keeper = asyncio.create_task(now_and_then())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        write()
+        run.write_manifest()
 
 
 @contextmanager
@@ -225,7 +265,7 @@ def _environment_facts(environment: Environment) -> dict[str, Any]:
 
 
 def _outcome(simulation: Simulation, tally: Tally, progress: Progress, run: RunFolder, seconds: float) -> Outcome:
-    seed, calls = simulation.config.seed, run.path / "calls.jsonl"
+    seed, calls, models = simulation.config.seed, run.path / "calls.jsonl", simulation.config.models.by_role()
     failed = tally.whole.failed / max(1, tally.whole.conversations)
     generated = sum(used.completion_tokens for used in progress.usage.values())
     summary: dict[str, Any] = {
@@ -238,7 +278,10 @@ def _outcome(simulation: Simulation, tally: Tally, progress: Progress, run: RunF
             {"scenario": scenario, "kind": kind, **group.to_dict(seed)}
             for (scenario, kind), group in sorted(tally.groups.items())
         ],
-        "usage": {role: used.to_dict() for role, used in sorted(tally.usage.items())},
+        "usage": {role: {"model": models[role], **used.to_dict()} for role, used in sorted(tally.usage.items())},
+        "usage_by_model": {model: used.to_dict() for model, used in by_model(tally.usage, models).items()},
+        "hosted": dict(progress.hosted()),
+        "spent": {name: sum(a.spent.get(name, 0) for a in run.manifest.attempts) for name in ("cost", "tokens")},
         "this_attempt": {
             "conversations": progress.done,
             "seconds": seconds,

@@ -7,7 +7,7 @@ bootstraps over states.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,14 @@ def _sum(sums: Sums, state: str, value: float | None) -> None:
     if value is not None:
         total, count = sums.get(state, (0.0, 0))
         sums[state] = total + value, count + 1
+
+
+def by_model(usage: Mapping[str, Usage], models: Mapping[str, str]) -> dict[str, Usage]:
+    """Usage by role, summed over the roles of each model."""
+    summed: dict[str, Usage] = {}
+    for role, used in usage.items():
+        summed[models[role]] = summed.get(models[role], Usage()) + used
+    return dict(sorted(summed.items()))
 
 
 @dataclass

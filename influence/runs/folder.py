@@ -19,7 +19,6 @@ from filelock import FileLock, Timeout
 
 from influence.config.commands import CommandConfig
 from influence.config.layers import as_toml
-from influence.config.sections import RunSection
 from influence.errors import RunError, RunTakenError
 from influence.runs.manifest import Attempt, Manifest, Status, new_manifest, now, read_manifest, write_atomically
 
@@ -66,7 +65,7 @@ def open_run(config: CommandConfig, default_name: str, must_resume: bool = False
     it cannot be written.
     """
     text = as_toml(config.model_copy(update={"run": config.run.model_copy(update={"name": None})}))
-    digest = sha256(as_toml(config.model_copy(update={"run": RunSection()})).encode()).hexdigest()  # the place makes no numbers
+    digest = sha256(as_toml(config.numbers()).encode()).hexdigest()
     out = Path(config.run.out)
     path = out / config.run.name if config.run.name else _unnamed(out, default_name, digest)
     if must_resume and not (path / MANIFEST).is_file():
@@ -124,6 +123,7 @@ def _manifest(path: Path, config: CommandConfig, text: str, digest: str) -> Mani
             f"the run {path} is unfinished, but was started with another configuration ({_difference(path / CONFIG, text)}). "
             f"Go on with it by `influence {manifest.command} {path / CONFIG} --name {path.name} --out {path.parent}`, or choose another --name."
         )
+    write_atomically(path / CONFIG, text)  # what makes no numbers may have changed, a larger budget above all
     return manifest
 
 
@@ -135,7 +135,7 @@ def _difference(old: Path, new: str) -> str:
         return "its config.toml cannot be read"
     one, other = _flat(before), _flat(tomllib.loads(new))
     for key in sorted({*one, *other}):
-        if one.get(key) != other.get(key) and not key.startswith("run."):
+        if one.get(key) != other.get(key) and not key.startswith(("run.", "hosted.", "budget.")):
             return f"{key}: {one.get(key)!r} there, {other.get(key)!r} now"
     return "a different version of the program wrote it"
 

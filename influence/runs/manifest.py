@@ -31,6 +31,9 @@ class Attempt(BaseModel):
     error: str | None = None
     process: int
     log: str
+    usage: dict[str, dict[str, Any]] = {}  # by role, with its model; kept up to date while the attempt runs
+    hosted: dict[str, dict[str, Any]] = {}  # by provider: requests, answers, failures by kind
+    spent: dict[str, float] = {}  # on hosted models: cost in US dollars, tokens
 
 
 class Manifest(BaseModel):

@@ -9,7 +9,7 @@ import pytest
 from influence.engines import opening
 from influence.engines.devices import Gpu
 
-SECTIONS = "command, description, engine, environment, judges, models, reward, rollout, run, sampling, seed, tracking"
+SECTIONS = "budget, command, description, engine, environment, hosted, judges, models, reward, rollout, run, sampling, seed, tracking"
 SPELLINGS = (
     "embedded, vllm/<hub id or folder>[:<adapter folder>], scripted/<file>, openai/<model>, anthropic/<model>, "
     "openai-api/<name>/<model>"
@@ -90,8 +90,7 @@ OPTIONS = {  # the command's arguments -> what a person reads
     ),
     "a hosted model": (
         ["--model", "openai/gpt"],
-        "models.agent = 'openai/gpt': hosted models are not supported by this version. "
-        "Local ones are: embedded, vllm/…, scripted/….",
+        "models.agent = 'openai/gpt': set OPENAI_API_KEY in the environment, or in a file .env here.",
     ),
     "a folder without a model": (
         ["--model", "vllm/./booth"],
@@ -152,7 +151,9 @@ def test_what_a_cpu_cannot_do(arguments, message, refused, monkeypatch):
 
 def test_log_probabilities_that_a_judge_lacks(refused, folder):
     (folder / "plain.toml").write_text('logprobs = false\n[[replies]]\ntexts = ["1"]\n')
-    message = 'judges.method = "logprobs": scripted/plain.toml, the preference judge, has none. Set "samples", or "auto".'
+    message = (
+        'judges.method = "logprobs": scripted/plain.toml, the preference judge, has none. Set "samples", "stated" or "auto".'
+    )
     refused(["--model", "scripted/plain.toml", "--set", "judges.method=logprobs"], message)
 
 
