@@ -72,7 +72,7 @@ class SdkSender:
         asked = (
             self._client.get(path, cast_to=self._raw)
             if method == "GET"
-            else self._client.post(path, body=body, cast_to=self._raw)
+            else self._client.post(path, content=body, cast_to=self._raw)
         )
         try:
             async with asyncio.timeout(self._timeout):
