@@ -34,6 +34,9 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
     )
     if summary["hosted"]:
         console.print(cost_table(summary))
+        spent = summary["spent"]
+        known = {"cost": spent["cost"], "unpriced": sum(used["unpriced"] for used in summary["usage"].values())}
+        console.print(Text(f"Spent on hosted models, all attempts together: {money(known)}, {spent['tokens']:,.0f} tokens."))
         for name, counts in summary["hosted"].items():
             console.print(Text(provider_line(name, counts), "yellow" if counts["given_up"] else "dim"))
     if whole["failed"]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from influence.config.commands import CommandConfig
 from influence.config.layers import as_toml
-from influence.errors import RunError, RunTakenError
+from influence.errors import BudgetSpentError, RunError, RunTakenError
 from influence.runs.manifest import Attempt, Manifest, Status, new_manifest, now, read_manifest, write_atomically
 
 CONFIG, MANIFEST, SUMMARY = "config.toml", "manifest.json", "summary.json"
@@ -164,7 +164,8 @@ def _attempt(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        run.status = "failed" if isinstance(error, Exception) else "interrupted"
+        stopped = isinstance(error, BudgetSpentError) or not isinstance(error, Exception)
+        run.status = "interrupted" if stopped else "failed"
         run.error = str(error) or type(error).__name__
         raise
     finally:

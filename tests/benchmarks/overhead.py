@@ -44,7 +44,7 @@ def overhead() -> list[tuple[str, str]]:
         command += ["--conversations", str(CONVERSATIONS), "--turns", "3", "--out", folder, "--name", "run"]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_one_core)
-        memory = _memory_while(process, Path(folder) / "run" / "trajectories.jsonl")
+        memory = memory_while(process, Path(folder) / "run" / "trajectories.jsonl")
         seconds = time.perf_counter() - started
         assert process.returncode == 0, f"the run ended with {process.returncode}"
         summary = json.loads((Path(folder) / "run" / "summary.json").read_text())
@@ -64,7 +64,7 @@ def _one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def _memory_while(process: subprocess.Popen[bytes], journal: Path) -> list[int]:
+def memory_while(process: subprocess.Popen[bytes], journal: Path) -> list[int]:
     """Resident memory, read four times a second from when the journal appears."""
     readings, watched = [], psutil.Process(process.pid)
     while process.poll() is None:

@@ -64,4 +64,7 @@ class Budget:
             of.append(f"${self.spent.cost:.4g} of ${self.max_cost:.4g}")
         if self.max_tokens is not None:
             of.append(f"{self.spent.tokens:,} of {self.max_tokens:,} tokens")
-        return f"the budget for hosted models is spent ({', '.join(of)}): what is left does not hold another request."
+        return (
+            f"the budget for hosted models is spent ({', '.join(of)}): what is left does not hold another request.\n"
+            "    What is finished is kept. The same command with a larger --max-cost (or budget.max_tokens) goes on from there."
+        )

@@ -203,16 +203,21 @@ class HostedEngine:
         await self._budget.hold(most)
         spent = Amount()
         started = time.time()
+
+        def sent() -> None:  # from now on it may cost that much, also if nobody waits for the answer any more
+            nonlocal spent
+            spent = most
+
         try:
             # 2. it is sent in its turn
-            reply = await self.provider.post(self.wire.path, raw, most.tokens)
+            reply = await self.provider.post(self.wire.path, raw, most.tokens, sent)
             # 3. what came back is read
             answer, data = self._read(reply.body, choices)
             usage = usage_of(answer.tokens, self.prices)
             spent = Amount(usage.cost, usage.prompt_tokens + usage.completion_tokens) if answer.tokens else most
         except Fault as fault:
-            if perhaps_billed(fault):
-                spent = most
+            if not perhaps_billed(fault):
+                spent = Amount()
             raise
         finally:
             self._budget.settle(most, spent)

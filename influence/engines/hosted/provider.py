@@ -81,14 +81,18 @@ class Provider:
             await self._sender.close()
             self._sender = None
 
-    async def post(self, path: str, body: bytes, tokens: int) -> Reply:
-        """One attempt, in its turn. Raises Fault for whatever is not an answer, ProviderStoppedError once nothing will be."""
+    async def post(self, path: str, body: bytes, tokens: int, sent: Callable[[], None]) -> Reply:
+        """One attempt, in its turn; `sent` is called when it goes out.
+
+        Raises Fault for whatever is not an answer, ProviderStoppedError once nothing will be.
+        """
         assert self._sender is not None
         await self.limits.enter(tokens)
         try:
             if self.stopped:
                 raise ProviderStoppedError(self.stopped)
             self.requests += 1
+            sent()
             reply = await self._sender.send("POST", path, body)
             if reply.status != 200:
                 raise fault_of(reply.status, reply.headers, reply.body)
