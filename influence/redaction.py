@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+from urllib.parse import quote
+
 SHORTEST = 8  # shorter ones ("none", "EMPTY") are placeholders, and would blot out ordinary words
-_secrets: set[str] = set()
+_secrets: list[str] = []  # longest first, so that no key leaves the tail of a longer one behind
 
 
 def keep_secret(secret: str) -> None:
     """From now on `redact` blots this text out."""
     if len(secret) >= SHORTEST:
-        _secrets.add(secret)
+        spellings = {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/"), quote(secret, safe="")}
+        _secrets[:] = sorted({*_secrets, *spellings}, key=len, reverse=True)
 
 
 def redact(text: str) -> str:
@@ -20,9 +25,12 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_bytes(data: bytes) -> bytes:
-    """`redact` for what came over the wire."""
-    for secret in _secrets:
-        if (raw := secret.encode()) in data:
-            data = data.replace(raw, b"[key]")
+def redact_data(data: Any) -> Any:
+    """`redact` for JSON data: for its texts, however they were spelled where they came from."""
+    if isinstance(data, str):
+        return redact(data)
+    if isinstance(data, list):
+        return [redact_data(item) for item in data]
+    if isinstance(data, dict):
+        return {redact(key): redact_data(value) for key, value in data.items()}
     return data

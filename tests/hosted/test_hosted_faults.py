@@ -166,8 +166,14 @@ def test_what_decides_may_stand_behind_what_is_shown():
 
 @pytest.mark.parametrize("body", [b"<p>your key %s is wrong</p>", b'{"error": {"message": "your key %s is wrong"}}'])
 def test_a_key_that_a_server_repeats_is_blotted_out(monkeypatch, body):
-    monkeypatch.setattr(redaction, "_secrets", {"sk-0123456789abcdef"})
+    monkeypatch.setattr(redaction, "_secrets", ["sk-0123456789abcdef"])
     assert str(fault_of(401, {}, body % b"sk-0123456789abcdef")) == "401 your key [key] is wrong"
+
+
+@pytest.mark.parametrize("before", range(280, 301, 4))
+def test_a_key_across_the_cut_is_blotted_out_too(monkeypatch, before):
+    monkeypatch.setattr(redaction, "_secrets", ["sk-0123456789abcdef"])
+    assert "sk-" not in str(fault_of(400, {}, openai("x" * before + "sk-0123456789abcdef")))
 
 
 def test_the_servers_own_word_and_its_parameter_are_kept():

@@ -17,16 +17,11 @@ SILENT = (Fault.STALLED, Fault.TRICKLE)
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
 
-def patience(fault: Fault) -> dict[str, float]:
-    """Little of it for what never comes."""
-    return {"timeout": 0.25} if fault in SILENT else {}
-
-
 @each_provider
 @pytest.mark.parametrize("fault", KINDS)
 def test_a_fault_that_passes_is_counted_once_and_the_request_is_answered(serve, provider, fault):
     server = serve(Behaviour(first=[fault, None], reply="Fine."))
-    found = asked(MODELS[provider], reply(), **patience(fault))
+    found = asked(MODELS[provider], reply(), timeout=0.3 if fault in SILENT else 10.0)
     assert (found.one.text, found.one.finish, found.one.usage.calls) == ("Fine.", Finish.STOP, 1)
     assert found.counts == {"requests": 2, "answers": 1, "faults": {KINDS[fault]: 1}, "given_up": {}}
     assert server.by_fault() == {fault: 1, None: 1}
@@ -38,7 +33,7 @@ def test_a_fault_that_passes_is_counted_once_and_the_request_is_answered(serve, 
 def test_a_fault_that_does_not_pass_is_given_up_after_so_many_attempts(serve, provider, fault):
     server = serve(Behaviour(faults={fault: 1.0}))
     attempts = 2 if fault in SILENT else 3
-    found = asked(MODELS[provider], reply(), attempts=attempts, **patience(fault))
+    found = asked(MODELS[provider], reply(), attempts=attempts, timeout=0.15 if fault in SILENT else 10.0)
     assert type(found.one) is ProviderError
     assert str(found.one).startswith(f"{MODELS[provider]}: {KINDS[fault].replace('_', ' ')}: ")
     assert found.counts == {
@@ -63,9 +58,9 @@ def test_an_answer_that_never_ends_is_waited_for_no_longer_than_the_time_limit(s
         finally:
             took.append(time.monotonic() - started)
 
-    found = asked(MODELS[provider], timed, attempts=1, timeout=0.3)
-    assert str(found.one) == f"{MODELS[provider]}: timed out: no whole answer within 0.3 s"
-    assert 0.3 <= took[0] < 2
+    found = asked(MODELS[provider], timed, attempts=1, timeout=0.2)
+    assert str(found.one) == f"{MODELS[provider]}: timed out: no whole answer within 0.2 s"
+    assert 0.2 <= took[0] < 2
 
 
 @each_provider

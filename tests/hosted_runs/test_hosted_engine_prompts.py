@@ -89,7 +89,7 @@ def test_a_conversation_that_the_agent_opens_and_an_empty_reply_are_taken_by_all
         [Message("user", "One."), Message("assistant", ""), Message("user", "Two.")],
         [Message("user", "One."), Message("assistant", " "), Message("user", "  ")],
         [Message("user", "One."), Message("user", "Two."), Message("assistant", "Three."), Message("assistant", "Four.")],
-        [Message("user", "One."), Message("assistant", "Trailing blank ")],
+        [Message("user", "One."), Message("assistant", "Trailing blank "), Message("user", "Two.")],
     ]
     found = asked(MODELS[provider], *(reply(messages=talk) for talk in talks))
     assert [getattr(result, "text", result) for result in found.results] == ["Fine."] * 5

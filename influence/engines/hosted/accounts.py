@@ -34,9 +34,9 @@ class Account:
 
     @property
     def place(self) -> str:
-        """The base URL as it may be shown: without user, password and query."""
+        """The base URL as it may be shown: without a query."""
         parts = urlsplit(self.base_url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+        return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
 def account_for(name: ModelName) -> Account:
@@ -51,8 +51,11 @@ def account_for(name: ModelName) -> Account:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        private = "@" in parts.netloc
     except ValueError:
-        usable = False
+        usable = private = False
+    if private:
+        raise ConfigError(f"{url_variable} holds a user or a password. A server's key goes into {key_variable}.")
     if not usable:
         raise ConfigError(f"{url_variable} is not a URL such as http://localhost:8000/v1.")
     key = known.get(key_variable)
@@ -63,8 +66,6 @@ def account_for(name: ModelName) -> Account:
     if not key.isascii() or not key.isprintable() or key != key.strip():
         raise ConfigError(f"{key_variable} holds characters that no key has (a line break, a blank, a letter outside ASCII).")
     keep_secret(key)
-    if parts.password:
-        keep_secret(parts.password)
     return Account(provider, "anthropic" if provider == "anthropic" else "openai", base_url.rstrip("/"), key, key_variable)
 
 

@@ -132,5 +132,5 @@ def _tokens(usage: Any) -> Tokens | None:
     try:
         cached, written = int(usage.get("cache_read_input_tokens") or 0), int(usage.get("cache_creation_input_tokens") or 0)
         return Tokens(int(usage["input_tokens"]) + cached + written, int(usage["output_tokens"]), cached, written)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -35,11 +35,13 @@ class Budget:
         self._held = Amount()
         self._in_flight = 0
         self._settled = asyncio.Event()
+        self._over = False
 
     async def hold(self, most: Amount) -> None:
         """Set aside the most that a request can cost. Waits for others to settle. Raises BudgetSpentError."""
-        while not self._fits(self.spent + self._held + most):
-            if not self._in_flight:
+        while self._over or not self._fits(self.spent + self._held + most):
+            if self._over or not self._in_flight:
+                self._over = True  # nobody's smaller request slips through while the run is being stopped
                 raise BudgetSpentError(self._words())
             self._settled.clear()
             await self._settled.wait()

@@ -36,6 +36,7 @@ from influence.engines.hosted.provider import Provider, patiently, perhaps_bille
 from influence.engines.hosted.visible import visible_labels
 from influence.engines.hosted.vllm_server import VllmServer, is_vllm, reading_of
 from influence.errors import ContextOverflowError, NoLogprobsError, ProviderError
+from influence.redaction import redact, redact_data
 
 BYTES_A_TOKEN = 2  # fewer than any tokenizer's mean, so that the most a request may cost is rarely underestimated
 FRAME_TOKENS = 8  # around each message
@@ -121,18 +122,23 @@ class HostedEngine:
         """From the labels' own tokens, where the server is vLLM."""
         server = self._vllm
         assert server is not None
+        plain = self.wire.labels_body(messages)
         try:
             plan = await server.plan(labels, prefill)
+            asked = [self._tops(partial(server.body, node, plain), call) for node in plan.requests]
+            read = await asyncio.gather(*asked)
+            logprobs = server.combined(plan, [reading_of(tops) for tops, _ in read])
         except Fault as fault:
             raise self._given_up(fault) from None
-        plain = self.wire.labels_body(messages)
-        asked = [self._tops(partial(server.body, node, plain), call) for node in plan.requests]
-        read = await asyncio.gather(*asked)
-        usage = sum((used for _, used in read), Usage())
-        return LabelLogprobs(server.combined(plan, [reading_of(tops) for tops, _ in read]), usage)
+        return LabelLogprobs(logprobs, sum((used for _, used in read), Usage()))
 
     async def _tops(self, build: Callable[[], dict[str, Any]], call: Call) -> tuple[Tops, Usage]:
-        answer, usage = await self._ask("labels", build, (), 1, call)
+        def known_to_be_told() -> dict[str, Any]:
+            if not self.capabilities.logprobs:  # learned while this request waited for the first one
+                raise self._no_logprobs()
+            return build()
+
+        answer, usage = await self._ask("labels", known_to_be_told, (), 1, call)
         if answer.finish == Finish.REFUSED:
             raise ProviderError(f"{self.name}: the provider refused to answer.")
         if answer.tops is None:
@@ -230,10 +236,10 @@ class HostedEngine:
 
     def _read(self, body: bytes, choices: Sequence[str]) -> tuple[Answer, Any]:
         try:
-            data = from_json(body)
+            data = redact_data(from_json(body))
             return self.wire.read(data, choices), data
         except ValueError:
-            fault = malformed(f"an answer that is no JSON: {body[:60]!r}")
+            fault = malformed(redact(f"an answer that is no JSON: {body.decode(errors='replace')}")[:100])
         except Fault as wrong:
             fault = wrong
         self.provider.failed(fault)

@@ -74,7 +74,7 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     error = _error_in(body)
     message, code = str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
     words = message or re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body.decode(errors="replace"))).strip()
-    text = redact(f"{status}" + (f" {words[:SHOWN]}" if words else ""))
+    text = f"{status} {redact(words)[:SHOWN]}".rstrip()
     kind = _kind(status, code, words)
     parameter = str(error.get("param") or "") if kind == FaultKind.BAD_REQUEST else ""
     return Fault(kind, text, retry_after(headers), code, parameter)

@@ -135,7 +135,7 @@ def _tokens(usage: Any) -> Tokens | None:
         details = usage.get("prompt_tokens_details") or {}
         cached, written = int(details.get("cached_tokens") or 0), int(details.get("cache_write_tokens") or 0)
         return Tokens(int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0), cached, written)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -19,12 +19,12 @@ from urllib.request import getproxies, proxy_bypass
 
 from influence.engines.hosted.accounts import Account
 from influence.engines.hosted.faults import Fault, FaultKind
-from influence.redaction import redact, redact_bytes
+from influence.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: header names in lower case, no key in the body."""
+    """What came back: header names in lower case, the body as it is. Whoever shows a word of it redacts it."""
 
     status: int
     headers: Mapping[str, str]
@@ -81,7 +81,7 @@ class SdkSender:
             response = getattr(error, "response", None)
             if response is None:
                 raise _fault(error, self._timeout) from None
-        return Reply(response.status_code, response.headers, redact_bytes(response.content))
+        return Reply(response.status_code, response.headers, response.content)
 
     async def close(self) -> None:
         await self._client.close()
@@ -113,7 +113,7 @@ class DirectSender:
                 headers = {name.lower(): value for name, value in response.headers.items()}
         except Exception as error:
             raise _fault(error, self._timeout) from None
-        return Reply(response.status, headers, redact_bytes(read))
+        return Reply(response.status, headers, read)
 
     async def close(self) -> None:
         await self._session.close()

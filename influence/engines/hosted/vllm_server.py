@@ -90,7 +90,13 @@ class VllmServer:
         return body
 
     def combined(self, plan: LabelPlan, readings: Sequence[Reading]) -> dict[str, float]:
-        """Each label's log-probability, from what the requests read."""
+        """Each label's log-probability, from what the requests read. Raises Fault where a token that was asked for is not there."""
+        try:
+            return combine(plan.tokens, self._nodes(plan, readings))
+        except (KeyError, IndexError):
+            raise malformed("no log-probability of a token that was asked for") from None
+
+    def _nodes(self, plan: LabelPlan, readings: Sequence[Reading]) -> dict[TokenIds, Mapping[int, float]]:
         nodes: dict[TokenIds, Mapping[int, float]] = {}
         for asked, reading in zip(plan.requests, readings, strict=True):
             if asked.steps > 1:
@@ -99,7 +105,7 @@ class VllmServer:
                 nodes[asked.node.prefix] = {token: reading[1][token] for token in asked.node.children}
             else:
                 nodes[asked.node.prefix] = {token: reading[0][token] for token in asked.node.children}
-        return combine(plan.tokens, nodes)
+        return nodes
 
     async def _tokenize(self, text: str) -> TokenIds:
         data = await self._asked("/tokenize", {"prompt": text, "add_special_tokens": False}, "tokens")
