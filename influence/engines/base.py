@@ -167,7 +167,10 @@ class Engine(Protocol):
     async def label_logprobs(
         self, messages: Sequence[Message], labels: Sequence[str], call: Call, adapter: str | None = None, prefill: str = ""
     ) -> LabelLogprobs:
-        """The labels' log-probabilities as what follows `prefill` and a space: words that the answer is made to begin with."""
+        """The labels' log-probabilities as what follows `prefill` and a space: words that the answer is made to begin with.
+
+        An engine without the capability `prefill` reads the answer's own beginning.
+        """
         ...
 
     def conversations_at_once(self, tokens_each: int) -> int:

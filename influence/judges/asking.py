@@ -88,9 +88,7 @@ async def _read(
     rules: AskingRules,
 ) -> tuple[Score, Usage]:
     """The labels' probabilities as the engine tells them."""
-    engine = model.engine
-    prefill = rules.prefill if engine.capabilities.prefill else ""
-    answer = await engine.label_logprobs(prompt, names, call, model.adapter, prefill)
+    answer = await model.engine.label_logprobs(prompt, names, call, model.adapter, rules.prefill)
     floor, ceiling = rules.label_mass_floor, rules.hidden_ceiling
     return from_logprobs(answer.logprobs, values, floor, answer.at_most, answer.hidden, ceiling), answer.usage
 

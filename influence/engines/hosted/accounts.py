@@ -41,7 +41,10 @@ class Account:
 
 def account_for(name: ModelName) -> Account:
     """The account of a hosted model's provider. Raises ConfigError, naming the variable that is missing."""
-    known = {k: v for k, v in dotenv_values(".env").items() if v} | {k: v for k, v in os.environ.items() if v}
+    try:
+        known = {k: v for values in (dotenv_values(".env"), os.environ) for k, v in values.items() if v}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError("the file .env here cannot be read as text.") from None
     provider = provider_of(name)
     prefix = re.sub(r"[^A-Z0-9]", "_", provider.rpartition("/")[2].upper())
     key_variable, url_variable = f"{prefix}_API_KEY", f"{prefix}_BASE_URL"
@@ -50,7 +53,7 @@ def account_for(name: ModelName) -> Account:
         raise ConfigError(f"set {url_variable} to where the server is, such as http://localhost:8000/v1.")
     try:
         parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         private = "@" in parts.netloc
     except ValueError:
         usable = private = False

@@ -52,25 +52,31 @@ def malformed(words: str) -> Fault:
 
 
 def without_loose_calls(messages: Sequence[Message]) -> list[Message]:
-    """The messages, with every tool call whose result does not follow at once, and every result without its call, as words.
+    """The messages, with tool calls and results as words wherever an API would refuse them as what they are.
 
-    Both APIs refuse a conversation that holds one.
+    Both APIs want each call answered once, right after it, under an id that no other call has, and nothing answered besides.
     """
-    if not any(message.tool_calls or message.role == "tool" for message in messages):
-        return [replace(m, token_ids=None) if m.token_ids else m for m in messages]
-    plain = [replace(message, token_ids=None) for message in messages]
-    answered: set[str] = set()
-    for position, message in enumerate(plain):
-        wanted = {call.id for call in message.tool_calls}
-        for later in plain[position + 1 :]:
-            if later.role != "tool":
-                break
-            if later.tool_call_id in wanted:
-                answered.add(later.tool_call_id)
-    return [tool_as_text(message) if _is_loose(message, answered) else message for message in plain]
-
-
-def _is_loose(message: Message, answered: set[str]) -> bool:
-    if message.role == "tool":
-        return message.tool_call_id not in answered
-    return any(call.id not in answered for call in message.tool_calls)
+    plain = [replace(m, token_ids=None) if m.token_ids else m for m in messages]
+    if not any(message.tool_calls or message.role == "tool" for message in plain):
+        return plain
+    shown: list[Message] = []
+    used: set[str] = set()
+    position = 0
+    while position < len(plain):
+        end = position + 1
+        while end < len(plain) and plain[end].role == "tool":
+            end += 1
+        block = plain[position:end]  # a message and the results right after it
+        asked = [call.id for call in block[0].tool_calls]
+        answered = [message.tool_call_id for message in block[1:]]
+        if (
+            block[0].role != "tool"
+            and sorted(asked) == sorted(filter(None, answered))
+            and len({*asked, *used}) == len(asked) + len(used)
+        ):
+            shown += block
+            used.update(asked)
+        else:
+            shown += [tool_as_text(message) for message in block]
+        position = end
+    return shown

@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 from influence.chat import Message, ToolCall
 from influence.engines.base import Finish, Sampling
 from influence.engines.hosted.answers import ANSWER_ROOM, Answer, answer_schema, label_in, malformed, without_loose_calls
-from influence.engines.hosted.catalogue import Tokens, Traits
+from influence.engines.hosted.catalogue import Tokens, Traits, counted
 from influence.engines.prompts import Traits as Shows
 from influence.engines.prompts import conform
 
@@ -27,7 +27,7 @@ FINISHES = {
     "tool_use": Finish.TOOL_CALLS,
     "refusal": Finish.REFUSED,
 }
-OPTIONAL = ("temperature", "top_p", "top_k", "output_config", "thinking", "tools")
+OPTIONAL = ("temperature", "top_p", "top_k", "output_config", "thinking")
 
 
 class AnthropicWire:
@@ -38,6 +38,7 @@ class AnthropicWire:
 
     def __init__(self, model: str, traits: Traits) -> None:
         self._model, self._traits = model, traits
+        self.all_said = False
 
     def reply_body(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, tools: Sequence[Mapping[str, Any]] = ()
@@ -71,7 +72,12 @@ class AnthropicWire:
     def read(self, data: Any, choices: Sequence[str] = ()) -> Answer:
         """What an answer says. Raises Fault where it is none."""
         blocks, reason = (data.get("content"), data.get("stop_reason")) if isinstance(data, dict) else (None, None)
-        if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks) or reason not in FINISHES:
+        if (
+            not isinstance(blocks, list)
+            or not all(isinstance(block, dict) for block in blocks)
+            or not isinstance(reason, str)
+            or reason not in FINISHES
+        ):
             raise malformed("an answer without content or with no stop_reason that is known")
         texts, calls = [], []
         for block in blocks:
@@ -131,6 +137,6 @@ def _tool_call(block: Mapping[str, Any]) -> ToolCall:
 def _tokens(usage: Any) -> Tokens | None:
     try:
         cached, written = int(usage.get("cache_read_input_tokens") or 0), int(usage.get("cache_creation_input_tokens") or 0)
-        return Tokens(int(usage["input_tokens"]) + cached + written, int(usage["output_tokens"]), cached, written)
+        return counted(int(usage["input_tokens"]) + cached + written, int(usage["output_tokens"]), cached, written)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -47,6 +47,7 @@ class ResponseCache:
         self._path = path
         self._new: dict[bytes, tuple[str, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._broken: RunError | None = None
         with _told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open(path)
@@ -65,11 +66,13 @@ class ResponseCache:
         return answer
 
     def put(self, key: bytes, model: str, answer: Mapping[str, Any]) -> None:
+        if self._broken:
+            raise self._broken
         self._new[key] = model, to_json(answer, inf_nan_mode="constants")
         if len(self._new) >= FLUSH_AT:
             self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_by_timer)
 
     def flush(self) -> None:
         """Write what is new. Raises RunError when it cannot be written."""
@@ -81,9 +84,20 @@ class ResponseCache:
             rows = [(key, model, raw) for key, (model, raw) in new.items()]
             self._file.executemany("INSERT OR REPLACE INTO answers (key, model, answer) VALUES (?, ?, ?)", rows)
 
+    def _flush_by_timer(self) -> None:
+        """Nobody waits here for an error: the next `put` raises it, or `close`."""
+        try:
+            self.flush()
+        except RunError as error:
+            self._broken = error
+
     def close(self) -> None:
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            self._file.close()
+        if self._broken:
+            raise self._broken
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is known of hosted models before they are asked: prices, and what their APIs take. Data, in `presets/models/hosted.toml`.
 
-A user's own file of the same form is read first. What is not known is learned from the first error (`Traits.unlearn`), once.
+A user's own file of the same form is read first. What is not known is learned from the first error (`Traits.dropped`), once.
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class Tokens:
     written: int = 0
 
 
+def counted(prompt: int, completion: int, cached: int, written: int) -> Tokens | None:
+    """A provider's counts, or None where they cannot be true."""
+    if min(prompt, completion, cached, written) < 0 or cached + written > prompt:
+        return None
+    return Tokens(prompt, completion, cached, written)
+
+
 @dataclass(frozen=True)
 class Prices:
     """US dollars per million tokens, as of `date`."""
@@ -75,7 +82,7 @@ class Prices:
 
     def most(self, prompt: int, completion: int) -> float:
         """The most that so many tokens can cost."""
-        return (prompt * max(self.input, self.cache_write) + completion * self.output) / MILLION
+        return (prompt * max(self.input, self.cached_input, self.cache_write) + completion * self.output) / MILLION
 
 
 @dataclass

@@ -65,24 +65,43 @@ class HostedEngine:
             AnthropicWire(model, traits) if provider.account.dialect == "anthropic" else OpenAIWire(model, traits, self._own)
         )
         self._vllm: VllmServer | None = None
+        self._met: asyncio.Task[None] | None = None
         self._tried: dict[str, asyncio.Event] = {}
+        known = {"logprobs": traits.logprobs, "structured": traits.structured, "temperature": traits.temperature}
+        self._known_before = {**known, "seed": traits.seed, "room": traits.room, "request": sorted(traits.request.items())}
 
     @property
     def capabilities(self) -> Capabilities:
         traits = self.traits
         logprobs = traits.logprobs and traits.takes("logprobs") and traits.takes("top_logprobs")
         structured = traits.structured and traits.takes("response_format") and traits.takes("output_config")
-        prefill = self._vllm is not None
-        return Capabilities(logprobs=logprobs, prefill=prefill, tools=True, structured_output=structured, seeds=traits.seed)
+        return Capabilities(
+            logprobs=logprobs, prefill=self._vllm is not None, tools=True, structured_output=structured, seeds=traits.seed
+        )
 
     async def open(self) -> None:
-        """Raises ProviderStoppedError where a server of one's own is not there. The big providers are met at the first request."""
         await self.provider.open()
-        if self.provider.account.name.startswith("openai-api/") and is_vllm(await self.provider.models(self.name)):
-            self._vllm = VllmServer(self.provider, self.model)
 
     async def close(self) -> None:
+        if self._met:
+            self._met.cancel()
+            await asyncio.gather(self._met, return_exceptions=True)
         await self.provider.close()
+
+    async def _meet(self) -> None:
+        """Before the first request: see what kind of server one's own is. Raises ProviderStoppedError where it is not there.
+
+        Not when the engine is opened, because a run whose answers are all in the cache needs no server.
+        """
+        if self._met is None:
+            self._met = asyncio.create_task(self._see_server())
+        if not self._met.done() or self._met.exception():
+            await asyncio.shield(self._met)
+
+    async def _see_server(self) -> None:
+        if self.provider.account.name.startswith("openai-api/") and is_vllm(await self.provider.models(self.name)):
+            self._vllm = VllmServer(self.provider, self.model)
+            self.wire.all_said = True
 
     async def generate(
         self,
@@ -95,6 +114,7 @@ class HostedEngine:
         key = self._key("reply", messages, call, sampling=sampling, tools=list(tools))
         if (known := self._cached(key)) is not None:
             return _completion_from(known)
+        await self._meet()
         kind = "choice" if sampling.choices else "tools" if tools else "reply"
         answer, usage = await self._ask(
             kind, lambda: self.wire.reply_body(messages, sampling, call.seed, tools), sampling.choices, sampling.max_tokens, call
@@ -109,6 +129,7 @@ class HostedEngine:
         key = self._key("labels", messages, call, labels=list(labels), prefill=prefill)
         if (known := self._cached(key)) is not None:
             return _labels_from(known)
+        await self._meet()
         read = await (self._exact(messages, labels, call, prefill) if self._vllm else self._in_sight(messages, labels, call))
         self._keep(key, _labels_to(read))
         return read
@@ -260,7 +281,7 @@ class HostedEngine:
                 "kind": kind,
                 "server": place,
                 "model": self.model,
-                "extra": self.traits.request,
+                "traits": self._known_before,
                 "seed": call.seed,
                 "messages": said,
                 **asked,

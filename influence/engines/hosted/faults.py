@@ -49,14 +49,16 @@ STOPPING = frozenset({FaultKind.INVALID_KEY, FaultKind.UNKNOWN_MODEL, FaultKind.
 PERHAPS_BILLED = frozenset({FaultKind.MALFORMED, FaultKind.TIMED_OUT})
 
 _TOO_LONG = re.compile(
-    r"context[ _-]?(length|window)|maximum context|prompt is too long|(input|prompt|request) (is )?too (long|large)|too many (input )?tokens",
+    r"context[ _-]?(length|window|limit|size)|maximum (context|prompt|model) length|prompt is too long"
+    r"|(input|prompt|request) (is )?too (long|large)|longer than the maximum|too many (input )?tokens|maximum number of tokens",
     re.IGNORECASE,
 )
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|not permitted|not allowed|unexpected|deprecated|extra (input|field)|not available",
     re.IGNORECASE,
 )
-_NO_CREDIT = re.compile(r"insufficient_quota|credit balance|billing|exceeded your current quota", re.IGNORECASE)
+# Not "billing" or "quota" alone: those stand in ordinary rate limits too, which pass.
+_NO_CREDIT = re.compile(r"insufficient_quota|credit balance|insufficient (credit|fund|balance)", re.IGNORECASE)
 
 
 class Fault(Exception):
@@ -124,7 +126,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds if 0 <= seconds < float("inf") else None
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

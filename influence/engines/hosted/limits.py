@@ -111,17 +111,23 @@ class Limits:
         """What a request used in truth, after `estimated` tokens had been counted for it."""
         if self._tokens:
             self._tokens.correct(tokens - estimated)
+            if self._timer is not None:  # whoever waits may go sooner than was thought
+                self._timer.cancel()
+                self._woken()
 
     def content(self) -> None:
         """The server answered a request."""
         self._crowding *= 1 - RECENT
         self._allowed = min(self.at_once, self._allowed + 1 / self._allowed)
+        self._let_in()
 
     def too_many(self, retry_after: float | None) -> None:
         """The server said that there are too many requests."""
         self._crowding += RECENT * (1 - self._crowding)
         now = self._clock()
-        if self._crowding > CROWDED and now >= self._paused_until:
-            self._paused_until = now + min(LONGEST_PAUSE, 1.0 if retry_after is None else retry_after)
+        if self._crowding <= CROWDED:
+            return
+        if now >= self._paused_until:  # once for all the answers that one crowd of requests gets
             self._allowed = max(1.0, self._allowed * 0.7)
             self.pauses += 1
+        self._paused_until = max(self._paused_until, now + min(LONGEST_PAUSE, 1.0 if retry_after is None else retry_after))

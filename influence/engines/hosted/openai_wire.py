@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from influence.chat import Message, ToolCall
 from influence.engines.base import Finish, Sampling
 from influence.engines.hosted.answers import ANSWER_ROOM, Answer, answer_schema, label_in, malformed, without_loose_calls
-from influence.engines.hosted.catalogue import Tokens, Traits
+from influence.engines.hosted.catalogue import Tokens, Traits, counted
 
 TOP = 20  # the most candidates that the API shows
 FINISHES = {
@@ -18,9 +19,10 @@ FINISHES = {
     "function_call": Finish.TOOL_CALLS,
     "content_filter": Finish.REFUSED,
 }
+BROKEN_OFF = ("abort", "aborted", "cancelled", "error")  # what servers say that did not come to an end
 OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "seed", "response_format", "logprobs", "top_logprobs",
-    "max_tokens", "max_completion_tokens", "reasoning_effort", "tools",
+    "max_tokens", "max_completion_tokens", "reasoning_effort",
 )  # fmt: skip
 
 
@@ -32,6 +34,7 @@ class OpenAIWire:
 
     def __init__(self, model: str, traits: Traits, own: bool) -> None:
         self._model, self._traits, self._own = model, traits, own
+        self.all_said = False  # a server whose models bring defaults of their own (vLLM) is told every setting
 
     def reply_body(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, tools: Sequence[Mapping[str, Any]] = ()
@@ -41,11 +44,11 @@ class OpenAIWire:
         structured = bool(sampling.choices) and traits.structured
         body = self._body(messages, sampling.max_tokens + traits.room + (ANSWER_ROOM if structured else 0))
         if traits.temperature:
-            body |= {"temperature": sampling.temperature} if sampling.temperature != 1 else {}
-            body |= {"top_p": sampling.top_p} if sampling.top_p != 1 else {}
+            body |= {"temperature": sampling.temperature} if sampling.temperature != 1 or not self._own else {}
+            body |= {"top_p": sampling.top_p} if sampling.top_p != 1 or not self._own else {}
         if not self._own:  # extensions that vLLM, Ollama and others have
-            body |= {"top_k": sampling.top_k} if sampling.top_k else {}
-            body |= {"min_p": sampling.min_p} if sampling.min_p else {}
+            body |= {"top_k": sampling.top_k} if sampling.top_k or self.all_said else {}
+            body |= {"min_p": sampling.min_p} if sampling.min_p or self.all_said else {}
         if traits.seed:
             body["seed"] = seed
         if tools:
@@ -83,6 +86,8 @@ class OpenAIWire:
         text, reason = message.get("content"), choice.get("finish_reason")
         if not (text is None or isinstance(text, str)) or not isinstance(reason, str):
             raise malformed("an answer whose content or finish_reason is no text")
+        if reason in BROKEN_OFF or not isinstance(message.get("tool_calls") or [], list):
+            raise malformed(f"an answer that ended with {reason!r}, or whose tool calls are no list")
         calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
         finish = Finish.REFUSED if message.get("refusal") else FINISHES.get(reason, Finish.STOP)
         if calls and finish == Finish.STOP:  # some servers say "stop" after a tool call
@@ -134,7 +139,7 @@ def _tokens(usage: Any) -> Tokens | None:
     try:
         details = usage.get("prompt_tokens_details") or {}
         cached, written = int(details.get("cached_tokens") or 0), int(details.get("cache_write_tokens") or 0)
-        return Tokens(int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0), cached, written)
+        return counted(int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0), cached, written)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
@@ -146,6 +151,8 @@ def _tops(logprobs: Any) -> tuple[tuple[tuple[str, float], ...], ...] | None:
         return None
     try:
         tops = tuple(tuple((str(c["token"]), float(c["logprob"])) for c in token["top_logprobs"]) for token in content)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise malformed("log-probabilities of the wrong shape") from None
+    if any(isnan(logprob) for top in tops for _, logprob in top):
+        raise malformed("a log-probability that is no number")
     return tops if all(tops) else None

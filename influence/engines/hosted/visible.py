@@ -35,10 +35,7 @@ def visible_labels(top: Sequence[tuple[str, float]], labels: Sequence[str], whol
             shared += probability
             for label in fitting:
                 undecided[label] = undecided.get(label, 0.0) + probability
-    hidden = max(0.0, 1.0 - sum(p for _, p in candidates))
-    least = min((p for _, p in candidates), default=1.0)
-    beyond = min(hidden, least)  # a token out of sight is no likelier than the last in sight
-    at_most = {label: undecided.get(label, 0.0) + (0.0 if label in seen else beyond) for label in labels}
-    at_most = {label: most for label, most in at_most.items() if most > 0}
+    hidden = max(0.0, 1.0 - sum(p for _, p in candidates))  # in any token out of sight, which may be any label's
+    at_most = {label: undecided.get(label, 0.0) + hidden for label in labels if undecided.get(label, 0.0) + hidden > 0}
     logprobs = {label: log(p) if p > 0 else -inf for label, p in seen.items()}
     return LabelLogprobs(logprobs, usage, at_most, hidden + shared)
