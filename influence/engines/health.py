@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from dotenv import dotenv_values
 
 from influence.engines.devices import GIB, usable_cores, visible_gpus
 from influence.engines.embedded import INSTALL, converted_folder, packaged_file
+from influence.engines.hosted.accounts import variables
 from influence.runs.manifest import processor_name
 
 KEY_SUFFIXES = ("_API_KEY", "_BASE_URL")
@@ -123,6 +123,5 @@ def _hub_models() -> Finding:
 
 def _keys() -> Finding:
     """Names only: a key's value is never shown."""
-    here = {**dotenv_values(".env"), **os.environ} if Path(".env").is_file() else dict(os.environ)
-    names = sorted(name for name, value in here.items() if value and name.endswith(KEY_SUFFIXES))
+    names = sorted(name for name in variables() if name.endswith(KEY_SUFFIXES))
     return Finding("keys for hosted models", ", ".join(names) or "none", ok=bool(names), needed=False)

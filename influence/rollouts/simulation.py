@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from influence.config.commands import SimulateConfig
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
-from influence.engines.hosted.budget import Amount, Budget
 from influence.engines.hosted.models import HostedModels
 from influence.engines.opening import Engines, check_models, has_logprobs, needs_conversion
 from influence.engines.sharing import tree_of
@@ -20,6 +19,7 @@ from influence.environments.loading import load_environment
 from influence.environments.schema import EnvironmentFile
 from influence.environments.world import Environment, InitialState, influence_wording
 from influence.errors import ConfigError, RunTakenError, not_allowed
+from influence.rollouts.books import budget_left, kept_books
 from influence.rollouts.cast import JUDGES, Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned, plan
@@ -34,7 +34,6 @@ from influence.runs.metrics import JsonlSink, MetricSink, Sinks, WandbSink
 
 FRAME_TOKENS = 100  # what prompts hold besides the talk and what conversations share: opening, persona, questions
 FILLED = 0.7  # replies are on average shorter than they may be
-BOOKS_EVERY = 5.0  # seconds
 CONTEXTS = 3  # the agent's, the user's and the judges' view of one conversation
 
 
@@ -152,10 +151,10 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
         with _call_log(config, run.path) as observe:
             if needs_conversion(config.models.by_role()):
                 progress.phase = "converting the embedded model, once"
-            hosted = HostedModels(config.hosted, _budget(config, run))
+            hosted = HostedModels(config.hosted, budget_left(config.budget, run))
             engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe, hosted)
             progress.phase, progress.hosted = "starting the engine", hosted.counts
-            async with engines, _kept_books(run, engines, hosted, progress):
+            async with engines, kept_books(run, engines, hosted, progress):
                 _record_sources(run, engines.describe(), _environment_facts(simulation.environment))
                 at_once = config.rollout.in_flight or engines.conversations_at_once(simulation.tokens_each)
                 # 3. roll out
@@ -188,41 +187,6 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
     finally:
         sinks.close()
         journal.close()
-
-
-def _budget(config: SimulateConfig, run: RunFolder) -> Budget:
-    """What is left to spend after the earlier attempts at this run."""
-    spent = [attempt.spent for attempt in run.manifest.attempts]
-    before = Amount(sum(s.get("cost", 0.0) for s in spent), int(sum(s.get("tokens", 0) for s in spent)))
-    return Budget(config.budget.max_cost, config.budget.max_tokens, before)
-
-
-@asynccontextmanager
-async def _kept_books(run: RunFolder, engines: Engines, hosted: HostedModels, progress: Progress) -> AsyncIterator[None]:
-    """Keep usage and costs in the manifest while the block runs, so that a killed attempt's spending is known too."""
-    before = hosted.budget.spent
-
-    def write() -> None:
-        run.attempt.usage = {
-            role: {"model": engines.roles[role].name, **used.to_dict()} for role, used in sorted(progress.usage.items())
-        }
-        run.attempt.hosted = dict(hosted.counts())
-        spent = hosted.budget.spent - before
-        run.attempt.spent = {"cost": spent.cost, "tokens": spent.tokens}
-
-    async def now_and_then() -> None:
-        while True:
-            await asyncio.sleep(BOOKS_EVERY)
-            write()
-            run.write_manifest()
-
-    keeper = asyncio.create_task(now_and_then())
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        write()
-        run.write_manifest()
 
 
 @contextmanager

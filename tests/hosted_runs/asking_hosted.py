@@ -51,6 +51,7 @@ KINDS = {  # what the client calls a fault of the server that it tries again aft
     Fault.WRONG_SHAPE: "malformed",
     Fault.BAD_TOOL_CALL: "malformed",
 }
+LONG_ENOUGH = 20.0  # seconds
 QUICK = {"attempts": 3, "timeout": 10.0, "backoff": 0.001, "cache": False}
 HELLO = (Message("system", "You are terse."), Message("user", "How are you?"))
 
@@ -93,7 +94,8 @@ def asked(model: str, *works: Work, budget: Budget | None = None, **settings: An
     async def run() -> tuple[list[Any], dict[str, Any]]:
         async with Engines({"agent": model}, EngineSection(), None, hosted) as engines:
             engine = engines.roles["agent"].engine
-            results = await asyncio.gather(*(work(engine) for work in works), return_exceptions=True)
+            async with asyncio.timeout(LONG_ENOUGH):  # a test that hangs says nothing
+                results = await asyncio.gather(*(work(engine) for work in works), return_exceptions=True)
             return list(results), engine.describe()
 
     results, about = asyncio.run(run())

@@ -39,12 +39,17 @@ class Account:
         return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
-def account_for(name: ModelName) -> Account:
-    """The account of a hosted model's provider. Raises ConfigError, naming the variable that is missing."""
+def variables() -> dict[str, str]:
+    """The environment, over what a file `.env` here says. Raises ConfigError for a file that is no text."""
     try:
-        known = {k: v for values in (dotenv_values(".env"), os.environ) for k, v in values.items() if v}
+        return {k: v for values in (dotenv_values(".env"), os.environ) for k, v in values.items() if v}
     except (OSError, UnicodeDecodeError):
         raise ConfigError("the file .env here cannot be read as text.") from None
+
+
+def account_for(name: ModelName) -> Account:
+    """The account of a hosted model's provider. Raises ConfigError, naming the variable that is missing."""
+    known = variables()
     provider = provider_of(name)
     prefix = re.sub(r"[^A-Z0-9]", "_", provider.rpartition("/")[2].upper())
     key_variable, url_variable = f"{prefix}_API_KEY", f"{prefix}_BASE_URL"

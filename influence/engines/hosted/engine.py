@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from influence.chat import Message, ToolCall
+from influence.chat import Message
 from influence.engines.base import (
     Call,
     CallObserver,
@@ -31,6 +31,7 @@ from influence.engines.hosted.budget import Amount, Budget
 from influence.engines.hosted.cache import ResponseCache, key_of
 from influence.engines.hosted.catalogue import Prices, Traits, most_of, usage_of
 from influence.engines.hosted.faults import RETRIED, Fault, FaultKind, refused_parameter
+from influence.engines.hosted.kept import from_completion, from_labels, to_completion, to_labels
 from influence.engines.hosted.openai_wire import OpenAIWire
 from influence.engines.hosted.provider import Provider, patiently, perhaps_billed
 from influence.engines.hosted.visible import visible_labels
@@ -113,14 +114,14 @@ class HostedEngine:
     ) -> Completion:
         key = self._key("reply", messages, call, sampling=sampling, tools=list(tools))
         if (known := self._cached(key)) is not None:
-            return _completion_from(known)
+            return to_completion(known)
         await self._meet()
         kind = "choice" if sampling.choices else "tools" if tools else "reply"
         answer, usage = await self._ask(
             kind, lambda: self.wire.reply_body(messages, sampling, call.seed, tools), sampling.choices, sampling.max_tokens, call
         )
         completion = Completion(answer.text, answer.finish, usage, tool_calls=answer.tool_calls)
-        self._keep(key, _completion_to(completion))
+        self._keep(key, from_completion(completion))
         return completion
 
     async def label_logprobs(
@@ -128,10 +129,10 @@ class HostedEngine:
     ) -> LabelLogprobs:
         key = self._key("labels", messages, call, labels=list(labels), prefill=prefill)
         if (known := self._cached(key)) is not None:
-            return _labels_from(known)
+            return to_labels(known)
         await self._meet()
         read = await (self._exact(messages, labels, call, prefill) if self._vllm else self._in_sight(messages, labels, call))
-        self._keep(key, _labels_to(read))
+        self._keep(key, from_labels(read))
         return read
 
     async def _in_sight(self, messages: Sequence[Message], labels: Sequence[str], call: Call) -> LabelLogprobs:
@@ -268,7 +269,7 @@ class HostedEngine:
 
     def _limit(self, body: Mapping[str, Any], longest: int) -> int:
         """The most tokens that an answer to this body can have."""
-        return int(body.get("max_tokens") or body.get("max_completion_tokens") or longest + self.traits.room)
+        return int(body.get("max_tokens") or body.get("maxfrom_completionkens") or longest + self.traits.room)
 
     def _key(self, kind: str, messages: Sequence[Message], call: Call, **asked: Any) -> bytes:
         """What determines the answer. The call's seed is part of it for every model, so that samples stay different."""
@@ -314,30 +315,3 @@ class HostedEngine:
             "prices": {**vars(prices)} if prices else None,
             "not_taken": dict(self.traits.dropped),
         }
-
-
-def _completion_to(completion: Completion) -> dict[str, Any]:
-    return {
-        "text": completion.text,
-        "finish": completion.finish,
-        "tool_calls": [(c.id, c.name, c.arguments) for c in completion.tool_calls],
-        "usage": completion.usage.to_dict(),
-    }
-
-
-def _completion_from(record: Mapping[str, Any]) -> Completion:
-    calls = tuple(ToolCall(*call) for call in record["tool_calls"])
-    return Completion(record["text"], Finish(record["finish"]), _free(record["usage"]), tool_calls=calls)
-
-
-def _labels_to(read: LabelLogprobs) -> dict[str, Any]:
-    return {"logprobs": read.logprobs, "at_most": read.at_most, "hidden": read.hidden, "usage": read.usage.to_dict()}
-
-
-def _labels_from(record: Mapping[str, Any]) -> LabelLogprobs:
-    return LabelLogprobs(record["logprobs"], _free(record["usage"]), record["at_most"], record["hidden"])
-
-
-def _free(usage: Mapping[str, Any]) -> Usage:
-    """The usage of an answer that was paid for before."""
-    return Usage(**{**usage, "cost": 0.0, "unpriced": 0, "from_cache": usage["calls"]})
