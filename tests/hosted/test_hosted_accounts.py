@@ -109,10 +109,15 @@ def test_a_file_here_is_read_beside_the_environment_which_wins(env, tmp_path):
 def test_an_empty_variable_is_none(env, tmp_path):
     env(OPENAI_API_KEY="", OPENAI_BASE_URL="")
     assert "set OPENAI_API_KEY" in refused("openai/x")
-    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\n")
-    assert account("openai/x").key == KEY
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL=http://localhost:1/v1\n")
+    assert (account("openai/x").key, account("openai/x").base_url) == (KEY, "http://localhost:1/v1")
     (tmp_path / ".env").write_text("OPENAI_API_KEY=\n")
     assert "set OPENAI_API_KEY" in refused("openai/x")
+
+
+def test_a_file_here_that_is_no_text_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"# cl\xe9\nOPENAI_API_KEY=sk-0123456789\n")
+    assert refused("openai/x") == "the file .env here cannot be read as text."
 
 
 # what is missing or cannot be used

@@ -332,3 +332,42 @@ def test_an_answer_that_cannot_be_written_is_an_error_of_the_run(path):
             assert_told(error.value, path)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("told", ["by the next answer", "at the end"])
+def test_answers_that_are_lost_while_nobody_waits_are_told_to_whoever_comes_next(path, monkeypatch, told):
+    monkeypatch.setattr(caching, "FLUSH_SECONDS", 0.0)
+
+    async def run():
+        cache = ResponseCache(path)
+        cache.put(key(1), "m", ANSWER)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE answers")
+            for _ in range(3):
+                await asyncio.sleep(0)
+            other.execute(caching.SCHEMA)  # and all is well again, but for what was lost
+        if told == "by the next answer":
+            with pytest.raises(RunError) as error:
+                cache.put(key(2), "m", ANSWER)
+            assert_told(error.value, path)
+        with pytest.raises(RunError) as error:
+            cache.close()
+        assert_told(error.value, path)
+
+    asyncio.run(run())
+    assert written(path) == 0
+
+
+def test_a_cache_whose_last_answers_cannot_be_written_is_closed_all_the_same(path):
+    async def run():
+        cache = ResponseCache(path)
+        cache.put(key(1), "m", ANSWER)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE answers")
+        with pytest.raises(RunError) as error:
+            cache.close()
+        assert_told(error.value, path)
+        with pytest.raises(RunError, match="closed database"):
+            cache.get(key(1))
+
+    asyncio.run(run())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from influence.config.places import read_toml
 from influence.engines.base import Usage
 from influence.engines.hosted.budget import Amount
-from influence.engines.hosted.catalogue import Catalogue, CatalogueFile, Prices, Tokens, Traits, most_of, usage_of
+from influence.engines.hosted.catalogue import Catalogue, CatalogueFile, Prices, Tokens, Traits, counted, most_of, usage_of
 from influence.errors import ConfigError
 from influence.resources import data_folders
 
@@ -141,6 +141,15 @@ def test_no_request_costs_more_than_the_most_that_it_can(fresh, output, discount
     most = most_of(new + cached + written, completion, prices)
     assert 0 <= cost <= most.cost * (1 + 1e-9)
     assert most.tokens == new + cached + written + completion
+
+
+@given(*[st.integers(-20, 20)] * 4)
+def test_counts_that_cannot_be_true_are_none_and_nothing_ever_costs_less_than_nothing(prompt, completion, cached, written):
+    tokens = counted(prompt, completion, cached, written)
+    possible = all(n >= 0 for n in (completion, cached, written, prompt - cached - written))
+    assert tokens == (Tokens(prompt, completion, cached, written) if possible else None)
+    assert usage_of(tokens, PRICES).cost >= 0
+    assert usage_of(tokens, PRICES).unpriced == (not possible)
 
 
 def test_a_model_without_a_price_is_counted_in_tokens_and_as_unpriced():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from influence import redaction
-from influence.engines.hosted import faults
+from influence.engines.hosted import anthropic_wire, faults, openai_wire
 from influence.engines.hosted.faults import (
     PERHAPS_BILLED,
     RETRIED,
@@ -51,6 +51,15 @@ QUOTA = openai(
     "insufficient_quota",
     type="insufficient_quota",
 )
+SMALL_ACCOUNT = (
+    "Rate limit reached for gpt-4o in organization org-x on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again "
+    "in 20s. You can increase your rate limit by adding a payment method to your account at "
+    "https://platform.openai.com/account/billing."
+)
+GEMINIS_MINUTE = (
+    "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric: "
+    "generate_content_free_tier_requests, limit: 10. Please retry in 36s."
+)
 LOW = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to purchase credits."
 
 
@@ -64,6 +73,13 @@ LOW = "Your credit balance is too low to access the Anthropic API. Please go to 
         ),
         (429, anthropic("This request would exceed your organization's rate limit", "rate_limit_error"), "rate_limited"),
         (429, b"", "rate_limited"),
+        # what passes by itself, though it is said in words of billing and quota
+        (429, openai(SMALL_ACCOUNT, "rate_limit_exceeded", type="requests"), "rate_limited"),
+        (
+            429,
+            json.dumps({"error": {"message": GEMINIS_MINUTE, "code": 429, "status": "RESOURCE_EXHAUSTED"}}).encode(),
+            "rate_limited",
+        ),
         (429, QUOTA, "no_credit"),
         (429, openai("no", "insufficient_quota"), "no_credit"),
         (400, anthropic(LOW), "no_credit"),
@@ -108,6 +124,26 @@ LOW = "Your credit balance is too low to access the Anthropic API. Please go to 
         ),
         (400, older_vllm("This model's maximum context length is 4096 tokens."), "context_too_long"),
         (422, b'{"detail":"the prompt is too long"}', "context_too_long"),
+        (
+            400,
+            anthropic(
+                "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or "
+                "`max_tokens` and try again"
+            ),
+            "context_too_long",
+        ),
+        (400, vllm("The decoder prompt (length 5000) is longer than the maximum model length of 4096."), "context_too_long"),
+        (400, openai("the request exceeds the available context size, try increasing it"), "context_too_long"),  # llama.cpp
+        (
+            400,
+            openai("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),  # Gemini
+            "context_too_long",
+        ),
+        (
+            400,
+            openai("This model's maximum prompt length is 131072 but the request contains 537812 tokens."),  # xAI
+            "context_too_long",
+        ),
         (400, openai("Invalid value for 'content': expected a string, got null."), "bad_request"),
         (400, anthropic("messages: at least one message is required"), "bad_request"),
         (400, b"", "bad_request"),
@@ -210,6 +246,7 @@ def test_the_servers_own_word_and_its_parameter_are_kept():
         ({"retry-after": "nan"}, None),
         ({"retry-after": "1e400"}, None),
         ({"retry-after": "Mon, 01 Jan 99999 00:00:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +99999999999999"}, None),
     ],
 )
 def test_a_server_says_how_long_to_wait_in_seconds_milliseconds_or_by_a_date(monkeypatch, headers, seconds):
@@ -285,6 +322,19 @@ UNSUPPORTED = "Unsupported parameter: 'max_tokens' is not supported with this mo
 def test_a_parameter_is_refused_when_the_server_says_so_of_one_that_was_sent(body, sent, refused):
     assert refused_parameter(fault_of(400, {}, body), sent) == refused
     assert refused_parameter(fault_of(400, {}, body), reversed(sent)) == refused
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai("Unknown parameter: 'tools[0].function.strict'.", "unknown_parameter", "tools[0].function.strict"),
+        anthropic("tools.0.custom.strict: Extra inputs are not permitted"),
+        vllm("tools are not supported by this model", param="tools"),
+    ],
+)
+def test_what_is_wrong_with_the_tools_takes_nothing_away_least_of_all_the_tools(body):
+    for wire in (openai_wire, anthropic_wire):
+        assert refused_parameter(fault_of(400, {}, body), wire.OPTIONAL) is None
 
 
 def test_the_longest_name_that_a_message_holds_is_meant():

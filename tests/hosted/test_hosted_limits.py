@@ -114,14 +114,20 @@ def test_the_slower_of_two_paces_counts():
     assert simulated(day(None, None)) == 0
 
 
-def test_tokens_that_were_not_used_are_given_back_to_whoever_waits():
+@pytest.mark.parametrize("left_first", [True, False])
+def test_tokens_that_were_not_used_are_given_back_to_whoever_waits(left_first):
     async def day(used):
         limits = line(at_once=1, tokens=6_000)
         await limits.enter(3_000)
         waiting = asyncio.create_task(pass_through(limits, tokens=100))
         await asyncio.sleep(1)
-        limits.used(used, 3_000)
-        limits.leave()
+        if left_first:  # as requests do: what they used is read after the place is free
+            limits.leave()
+            limits.content()
+            limits.used(used, 3_000)
+        else:
+            limits.used(used, 3_000)
+            limits.leave()
         return await waiting
 
     assert simulated(day(3_000)) == pytest.approx((3_000 - 199) * 61.2 / 5_801)
@@ -302,6 +308,19 @@ def test_during_a_pause_more_of_the_same_changes_nothing():
     assert simulated(day()) == (1, 7, 7, 5)
 
 
+def test_whoever_is_asked_to_wait_longer_during_a_pause_waits_longer_and_nobody_shorter():
+    async def day(first, then):
+        limits = line()
+        crowd(limits, first)
+        waiting = asyncio.create_task(pass_through(limits))
+        await asyncio.sleep(0.5)
+        limits.too_many(then)
+        return await waiting, await pass_through(limits), limits.pauses
+
+    assert simulated(day(1.0, 30.0)) == (30.5, 30.5, 1)
+    assert simulated(day(30.0, 1.0)) == (30, 30, 1)
+
+
 def test_fewer_go_at_once_after_every_pause_and_never_none():
     async def day():
         limits = line(at_once=10)
@@ -344,6 +363,24 @@ def test_answers_bring_the_number_back_and_never_beyond_what_is_configured():
     assert all(after in (before, before + 1) for before, after in pairwise(allowed))
     assert allowed.index(10) == pytest.approx((10**2 - 4.9**2) / 2, abs=3)  # one more for each round of answers
     assert set(allowed[allowed.index(10) :]) == {10}
+
+
+def test_a_place_that_is_won_back_is_taken_at_once():
+    async def day():
+        limits = line(at_once=2)
+        for _ in range(2):
+            crowd(limits, 0.0)
+            await asyncio.sleep(0.001)
+        assert limits.allowed == 1
+        await limits.enter(0)
+        waiting = [asyncio.create_task(pass_through(limits, seconds=5)) for _ in range(2)]
+        await asyncio.sleep(1)
+        limits.leave()
+        limits.content()
+        assert limits.allowed == 2
+        return [round(await task, 1) for task in waiting]
+
+    assert simulated(day()) == [1, 1]
 
 
 def test_content_answers_forgive_what_was_too_many():

@@ -1,4 +1,4 @@
-"""Tool calls without their results become words, because both APIs refuse a conversation that holds one."""
+"""Tool calls without their results, or under an id of another call, become words, because both APIs refuse them as they are."""
 
 from __future__ import annotations
 
@@ -45,8 +45,17 @@ def test_calls_with_their_results_stay_as_they_are(talk):
         ([call("a"), ASKED, result("a")], ['(Tool call: tool-a {"of": "a"})', "book a seat", "(Tool result: result-a)"]),
         ([result("a"), ASKED], ["(Tool result: result-a)", "book a seat"]),
         ([call("a", "b"), ASKED], ['(Tool call: tool-a {"of": "a"})\n(Tool call: tool-b {"of": "b"})', "book a seat"]),
+        (
+            [ASKED, call("a", "b"), result("a")],
+            ["book a seat", '(Tool call: tool-a {"of": "a"})\n(Tool call: tool-b {"of": "b"})', "(Tool result: result-a)"],
+        ),
+        ([call("a"), result("a"), result("a")], ['(Tool call: tool-a {"of": "a"})', *["(Tool result: result-a)"] * 2]),
+        (
+            [call("a", "a"), result("a"), result("a")],
+            ["\n".join(['(Tool call: tool-a {"of": "a"})'] * 2), *["(Tool result: result-a)"] * 2],
+        ),
     ],
-    ids=["no result", "with words", "a result too late", "no call", "two calls"],
+    ids=["no result", "with words", "too late", "no call", "two calls", "one of two", "two results", "two calls of one id"],
 )
 def test_what_is_loose_is_said_in_words(talk, shown):
     spoken = without_loose_calls(talk)
@@ -59,6 +68,22 @@ def test_one_loose_call_leaves_the_others_alone():
     talk = [ASKED, call("a"), result("a"), call("b"), ASKED, call("c"), result("c")]
     spoken = without_loose_calls(talk)
     assert [n for n, (before, after) in enumerate(zip(talk, spoken, strict=True)) if before != after] == [3]
+
+
+@pytest.mark.parametrize(
+    ("talk", "in_words"),
+    [
+        ([ASKED, call("a"), result("a"), call("a"), result("a")], [3, 4]),
+        ([ASKED, call("a"), result("a"), call("b", "a"), result("a"), result("b"), call("b"), result("b")], [3, 4, 5]),
+        ([ASKED, call("a"), result("a"), call("a"), ASKED], [3]),
+        ([ASKED, call("a"), ASKED, call("a"), result("a")], [1]),
+        ([result("a"), call("a"), result("a")], [0]),
+    ],
+    ids=["answered both times", "among others", "the second loose", "the first loose", "a result before its call"],
+)
+def test_an_id_that_comes_again_is_said_in_words_from_the_second_time_on(talk, in_words):
+    spoken = without_loose_calls(talk)
+    assert [n for n, (before, after) in enumerate(zip(talk, spoken, strict=True)) if before != after] == in_words
 
 
 def test_a_result_of_somebody_elses_call_is_loose_and_the_call_too():
@@ -79,26 +104,28 @@ def test_what_another_engine_sampled_is_shown_as_the_text_that_it_is():
 
 @st.composite
 def talks(draw):
-    """Talks in which a message's calls are all answered at once, or none of them ever is, or a result has no call."""
+    """Talks in which calls are answered at once, in part, too late or never, results have no call, and ids come again."""
     talk: list[Message] = []
     for turn in range(draw(st.integers(0, 6))):
-        ids = [f"{turn}-{n}" for n in range(draw(st.integers(1, 3)))]
-        kind = draw(st.sampled_from(["words", "answered", "loose", "orphan", "late"]))
+        ids = draw(st.lists(st.sampled_from(["a", "b", f"{turn}-1", f"{turn}-2"]), min_size=1, max_size=3))
+        kind = draw(st.sampled_from(["words", "answered", "partly", "loose", "orphan", "late"]))
         if kind == "words":
             talk.append(Message(draw(st.sampled_from(["user", "assistant", "system"])), f"said-{turn}"))
-        if kind in ("answered", "loose", "late"):
+        if kind in ("answered", "partly", "loose", "late"):
             talk.append(call(*ids, words=draw(st.sampled_from(["", f"said-{turn}"]))))
         if kind == "late":
             talk.append(Message(draw(st.sampled_from(["user", "assistant", "system"])), "meanwhile"))
         if kind in ("answered", "late"):
             talk += [result(id) for id in draw(st.permutations(ids))]
+        if kind == "partly":
+            talk += [result(id) for id in ids[1:]]
         if kind == "orphan":
             talk += [result(id) for id in ids]
     return talk
 
 
 @given(talks())
-def test_afterwards_every_call_is_followed_by_its_results_and_every_result_follows_its_call(talk):
+def test_afterwards_every_call_has_its_own_id_and_is_followed_by_its_results_and_nothing_else_is_answered(talk):
     spoken = without_loose_calls(talk)
     assert len(spoken) == len(talk)
     waited_for: set[str] = set()
@@ -109,6 +136,8 @@ def test_afterwards_every_call_is_followed_by_its_results_and_every_result_follo
         else:
             assert not waited_for
             waited_for = {one.id for one in message.tool_calls}
+    asked = [one.id for message in spoken for one in message.tool_calls]
+    assert len(asked) == len(set(asked))
 
 
 @given(talks())

@@ -21,11 +21,11 @@ def priced(serve, influence, tmp_path):
     own = catalogue(tmp_path / "own.toml", f'name = "*/test-model"\ninput = {INPUT}\noutput = {OUTPUT}')
     server = serve(Behaviour(logprobs=LABELS), keep_bodies=True)
 
-    def run(*options: str, provider: str = "openai", name: str = "run", conversations: int = 20):
+    def run(*options: str, provider: str = "openai", name: str = "run"):
         settings = {f"hosted.{key}": value for key, value in QUICK.items() if key != "cache"}
         settings |= {"hosted.catalogue": own, "judges.method": "stated" if provider == "anthropic" else "auto"}
         sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        model = ["--env", str(BOOTH), "--model", MODELS[provider], "-n", str(conversations), "--name", name]
+        model = ["--env", str(BOOTH), "--model", MODELS[provider], "-n", "20", "--name", name]
         return influence("simulate", *model, *sets, *options)
 
     run.server = server
@@ -91,7 +91,7 @@ def test_a_larger_budget_goes_on_and_pays_nothing_twice(priced, tmp_path, provid
 
 
 def test_what_was_spent_is_what_the_server_answered(priced, tmp_path):
-    """At any number of attempts, with answers that cannot be read among them: never less than the server charges."""
+    """To the cent: prompts and answers by the server's own count, and nothing that was asked for and not counted."""
     server = priced.server
     server.behave(Behaviour(logprobs=LABELS, reply=REPLY))
     assert priced("--max-cost", "2").code == 1

@@ -57,6 +57,21 @@ def test_the_same_run_again_asks_nobody_and_says_the_same(run, tmp_path, provide
 
 
 @each_provider
+@pytest.mark.parametrize("tells", [True, False], ids=["logprobs", "no-logprobs"])
+def test_a_run_that_is_all_in_the_cache_needs_no_server(run, tmp_path, monkeypatch, provider, tells):
+    """Also where judges had to fall back to samples, which the first run found out by asking."""
+    run.server.behave(Behaviour(logprobs=LABELS if tells else None))
+    first = run(provider, "first")
+    run.server.behave(Behaviour(faults={Fault.NO_CREDIT: 1.0}, key="sk-of-somebody-else"))
+    seen = len(run.server.requests)
+    second = run(provider, "second")
+    assert len(run.server.requests) == seen
+    assert second.summary["whole"] == first.summary["whole"]
+    once, again = records(tmp_path / "first"), records(tmp_path / "second")
+    assert [as_answered(record) for record in again] == [as_answered(record) for record in once]
+
+
+@each_provider
 def test_another_seed_asks_again(run, tmp_path, provider):
     run(provider, "first")
     asked = len(run.server.record.asked)

@@ -68,12 +68,8 @@ def without_loose_calls(messages: Sequence[Message]) -> list[Message]:
             end += 1
         block = plain[position:end]  # a message and the results right after it
         asked = [call.id for call in block[0].tool_calls]
-        answered = [message.tool_call_id for message in block[1:]]
-        if (
-            block[0].role != "tool"
-            and sorted(asked) == sorted(filter(None, answered))
-            and len({*asked, *used}) == len(asked) + len(used)
-        ):
+        answered = [message.tool_call_id or "" for message in block[1:]]
+        if block[0].role != "tool" and sorted(asked) == sorted(answered) and len({*asked, *used}) == len(asked) + len(used):
             shown += block
             used.update(asked)
         else:

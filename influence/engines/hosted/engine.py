@@ -74,14 +74,17 @@ class HostedEngine:
     @property
     def capabilities(self) -> Capabilities:
         traits = self.traits
-        logprobs = traits.logprobs and traits.takes("logprobs") and traits.takes("top_logprobs")
+        logprobs = traits.logprobs and traits.takes("logprobs")
         structured = traits.structured and traits.takes("response_format") and traits.takes("output_config")
         return Capabilities(
             logprobs=logprobs, prefill=self._vllm is not None, tools=True, structured_output=structured, seeds=traits.seed
         )
 
     async def open(self) -> None:
+        """An earlier run may have found that the model tells no log-probabilities, and kept other answers instead."""
         await self.provider.open()
+        if (known := self._cached(self._no_logprobs_key())) is not None:
+            self.traits.dropped["logprobs"] = f"{known['why']} (in an earlier run; `influence cache clear` forgets it)"
 
     async def close(self) -> None:
         if self._met:
@@ -157,18 +160,21 @@ class HostedEngine:
     async def _tops(self, build: Callable[[], dict[str, Any]], call: Call) -> tuple[Tops, Usage]:
         def known_to_be_told() -> dict[str, Any]:
             if not self.capabilities.logprobs:  # learned while this request waited for the first one
-                raise self._no_logprobs()
+                raise self._no_logprobs("learned before")
             return build()
 
         answer, usage = await self._ask("labels", known_to_be_told, (), 1, call)
         if answer.finish == Finish.REFUSED:
             raise ProviderError(f"{self.name}: the provider refused to answer.")
         if answer.tops is None:
-            self.traits.dropped["logprobs"] = "an answer without them"
-            raise self._no_logprobs()
+            raise self._no_logprobs("an answer without them")
         return answer.tops, usage
 
-    def _no_logprobs(self) -> NoLogprobsError:
+    def _no_logprobs(self, why: str) -> NoLogprobsError:
+        """What is raised, and remembered, once a model is known to tell none."""
+        if self.traits.takes("logprobs"):
+            self.traits.dropped["logprobs"] = why
+            self._keep(self._no_logprobs_key(), {"why": why})
         return NoLogprobsError(
             f'{self.name} tells no log-probabilities. Set judges.method to "samples" or "stated", or leave it "auto".'
         )
@@ -214,9 +220,9 @@ class HostedEngine:
                     if fault.kind in RETRIED:
                         gate.set()
                     raise
-                self.traits.dropped.setdefault(parameter, str(fault))
                 if parameter in ("logprobs", "top_logprobs"):
-                    raise self._no_logprobs() from None
+                    raise self._no_logprobs(str(fault)) from None
+                self.traits.dropped.setdefault(parameter, str(fault))
                 if parameter in build():
                     raise
                 continue
@@ -229,12 +235,12 @@ class HostedEngine:
         most = most_of(prompt, self._limit(body, longest), self.prices)
         # 1. the most that it may cost is set aside
         await self._budget.hold(most)
-        spent = Amount()
+        spent, gone = Amount(), False
         started = time.time()
 
         def sent() -> None:  # from now on it may cost that much, also if nobody waits for the answer any more
-            nonlocal spent
-            spent = most
+            nonlocal spent, gone
+            spent, gone = most, True
 
         try:
             # 2. it is sent in its turn
@@ -249,7 +255,8 @@ class HostedEngine:
             raise
         finally:
             self._budget.settle(most, spent)
-        self.provider.limits.used(spent.tokens, most.tokens)
+            if gone:
+                self.provider.limits.used(spent.tokens, most.tokens)
         self.provider.answered()
         if self._observe:
             seconds = time.time() - started
@@ -269,7 +276,7 @@ class HostedEngine:
 
     def _limit(self, body: Mapping[str, Any], longest: int) -> int:
         """The most tokens that an answer to this body can have."""
-        return int(body.get("max_tokens") or body.get("maxfrom_completionkens") or longest + self.traits.room)
+        return int(body.get("max_tokens") or body.get("max_completion_tokens") or longest + self.traits.room)
 
     def _key(self, kind: str, messages: Sequence[Message], call: Call, **asked: Any) -> bytes:
         """What determines the answer. The call's seed is part of it for every model, so that samples stay different."""
@@ -288,6 +295,9 @@ class HostedEngine:
                 **asked,
             }
         )
+
+    def _no_logprobs_key(self) -> bytes:
+        return key_of({"kind": "no logprobs", "server": self.provider.account.place, "model": self.model})
 
     def _cached(self, key: bytes) -> dict[str, Any] | None:
         return self._cache.get(key) if self._cache is not None else None
