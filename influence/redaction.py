@@ -25,6 +25,11 @@ def redact(text: str) -> str:
     return text
 
 
+def may_hold_secret(raw: bytes) -> bool:
+    """Whether JSON text can hold a key: it does as it stands, or it has characters that are written as numbers."""
+    return b"\\u" in raw or any(secret.encode() in raw for secret in _secrets)
+
+
 def redact_data(data: Any) -> Any:
     """`redact` for JSON data: for its texts, however they were spelled where they came from."""
     if isinstance(data, str):

@@ -93,14 +93,18 @@ def test_the_log_of_a_stopped_run_holds_no_alarm_of_a_library(serve, tmp_path):
 
 
 def test_a_server_that_is_gone_stops_the_run_and_keeps_what_is_finished(serve, simulate, tmp_path):
+    """Conversations that lost a request before it was clear that nobody is there have failed, and stay so."""
     server = serve(Behaviour(first=[None] * 60, faults={Fault.RESET: 1.0}, logprobs=LABELS))
-    stopped = simulate("local", "--set", "rollout.in_flight=20", conversations=20)
+    options = ("--set", "rollout.in_flight=20", "--set", "rollout.max_failed=1")
+    stopped = simulate("local", *options, conversations=20)
     assert stopped.code == 1
     assert f"20 requests in a row had no answer from {server.url}/v1, each tried 2 times." in stopped.err
-    server.behave(Behaviour(logprobs=LABELS))
-    assert simulate("local", "--set", "rollout.in_flight=20", conversations=20).code == 0
     run = tmp_path / "runs" / "run"
+    before = keys(run)
+    server.behave(Behaviour(logprobs=LABELS))
+    assert simulate("local", *options, conversations=20).code == 0
     assert len(keys(run)) == len(set(keys(run))) == 20
+    assert {record.key for record in records(run) if record.failed} <= set(before)
 
 
 # refused before anything is written

@@ -26,7 +26,7 @@ FLUSH_AT = 500  # answers
 BUSY_SECONDS = 30.0  # how long another process may hold the file
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS answers "
-    "(key BLOB PRIMARY KEY, model TEXT NOT NULL, answer BLOB NOT NULL, written TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) WITHOUT ROWID"
+    "(key BLOB PRIMARY KEY, model TEXT NOT NULL, answer BLOB NOT NULL, written TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)"
 )
 
 

@@ -37,7 +37,7 @@ from influence.engines.hosted.provider import Provider, patiently, perhaps_bille
 from influence.engines.hosted.visible import visible_labels
 from influence.engines.hosted.vllm_server import VllmServer, is_vllm, reading_of
 from influence.errors import ContextOverflowError, NoLogprobsError, ProviderError
-from influence.redaction import redact, redact_data
+from influence.redaction import may_hold_secret, redact, redact_data
 
 BYTES_A_TOKEN = 2  # fewer than any tokenizer's mean, so that the most a request may cost is rarely underestimated
 FRAME_TOKENS = 8  # around each message
@@ -265,7 +265,9 @@ class HostedEngine:
 
     def _read(self, body: bytes, choices: Sequence[str]) -> tuple[Answer, Any]:
         try:
-            data = redact_data(from_json(body))
+            data = from_json(body)
+            if may_hold_secret(body):
+                data = redact_data(data)
             return self.wire.read(data, choices), data
         except ValueError:
             fault = malformed(redact(f"an answer that is no JSON: {body.decode(errors='replace')}")[:100])
