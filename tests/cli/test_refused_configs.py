@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-SECTIONS = "budget, command, description, engine, environment, hosted, judges, models, reward, rollout, run, sampling, seed, tracking"
+SECTIONS = (
+    "budget, command, description, engine, environment, hosted, judges, models, reward, rollout, run, sampling, seed, tracking"
+)
 SPELLINGS = (
     "embedded, vllm/<hub id or folder>[:<adapter folder>], scripted/<file>, openai/<model>, anthropic/<model>, "
     "openai-api/<name>/<model>"

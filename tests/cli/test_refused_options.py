@@ -9,7 +9,9 @@ import pytest
 from influence.engines import opening
 from influence.engines.devices import Gpu
 
-SECTIONS = "budget, command, description, engine, environment, hosted, judges, models, reward, rollout, run, sampling, seed, tracking"
+SECTIONS = (
+    "budget, command, description, engine, environment, hosted, judges, models, reward, rollout, run, sampling, seed, tracking"
+)
 SPELLINGS = (
     "embedded, vllm/<hub id or folder>[:<adapter folder>], scripted/<file>, openai/<model>, anthropic/<model>, "
     "openai-api/<name>/<model>"
