@@ -48,16 +48,19 @@ STORM_REQUESTS_A_MINUTE = 30_000
 
 def hosted(runs: int) -> list[tuple[str, str]]:
     """All figures, medians over the runs."""
-    ours, bare, busy = list[float](), list[float](), list[float]()
+    ours, bare = list[tuple[float, float]](), list[tuple[float, float]]()
     for _ in range(runs):
-        rate, share = throughput()
-        ours.append(rate)
-        busy.append(share)
+        ours.append(throughput())
         bare.append(bare_client(bodies()))
-        print(f"hosted: {rate:.0f} requests/s, {share:.0%} of the places busy; bare client {bare[-1]:.0f}/s", flush=True)
+        words = [f"{rate:.0f} requests/s, {share:.0%} of the places busy" for rate, share in (ours[-1], bare[-1])]
+        print(f"hosted: {words[0]}; bare client: {words[1]}", flush=True)
+    (rate, share), (bare_rate, bare_share) = ([median(column) for column in zip(*rows, strict=True)] for rows in (ours, bare))
     return [
-        (f"places busy, server of {LATENCY * 1000:.0f} ms and {SLOTS} places", f"{median(busy):.0%}"),
-        ("requests/s of `simulate` / of a bare aiohttp client", f"{median(ours):.0f} / {median(bare):.0f}"),
+        (
+            f"places busy, server of {LATENCY * 1000:.0f} ms and {SLOTS} places",
+            f"{share:.0%}; by a bare aiohttp client {bare_share:.0%}",
+        ),
+        ("requests/s of `simulate` there, of the bare client", f"{rate:.0f}, {bare_rate:.0f}: {rate / bare_rate:.0%}"),
         *storm(),
     ]
 
@@ -80,13 +83,12 @@ def bodies() -> list[bytes]:
     return [json.dumps(json.loads(line)["request"]).encode() for line in lines]
 
 
-def bare_client(requests: list[bytes]) -> float:
-    """Requests a second of as little code as possible."""
+def bare_client(requests: list[bytes]) -> tuple[float, float]:
+    """The same two figures for as little code as possible."""
     with serving_in_process(Behaviour(latency=LATENCY, logprobs=LABELS)) as server:
         asyncio.run(send_all(f"{server.openai_url}/chat/completions", requests))
         stats = server.stats(SLOTS)
-    rate: float = stats["requests"] / stats["seconds"]
-    return rate
+    return stats["requests"] / stats["seconds"], stats["busy"]
 
 
 async def send_all(url: str, requests: list[bytes]) -> None:

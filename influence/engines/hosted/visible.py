@@ -7,6 +7,7 @@ Two things are out of sight: tokens beyond the top k, and how a token goes on th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, inf, log
 
 from influence.engines.base import LabelLogprobs, Usage
@@ -19,16 +20,18 @@ def visible_labels(top: Sequence[tuple[str, float]], labels: Sequence[str], whol
     label. `whole_numbers`: the model's tokenizer keeps numbers of up to three digits whole, so "1" is never half of "10".
     """
     candidates = [(text, exp(min(0.0, logprob))) for text, logprob in top]
+    begun = _begun_by(tuple(labels))
     seen: dict[str, float] = {}
     undecided: dict[str, float] = {}  # what might be this label's, by tokens that several labels begin with
     shown = {text.strip() for text, _ in candidates}
     shared = 0.0
     for text, probability in candidates:
         word = text.strip()
-        fitting = [label for label in labels if label.startswith(word)]
-        longer = [label for label in fitting if label != word]
-        if word in fitting and (not longer or (whole_numbers and word.isdigit()) or all(label in shown for label in longer)):
-            fitting = [word]
+        fitting = begun.get(word, ())
+        if len(fitting) > 1 and word in fitting:
+            longer = (label for label in fitting if label != word)
+            if (whole_numbers and word.isdigit()) or all(label in shown for label in longer):
+                fitting = (word,)
         if len(fitting) == 1:
             seen[fitting[0]] = seen.get(fitting[0], 0.0) + probability
         elif fitting:
@@ -39,3 +42,10 @@ def visible_labels(top: Sequence[tuple[str, float]], labels: Sequence[str], whol
     at_most = {label: undecided.get(label, 0.0) + hidden for label in labels if undecided.get(label, 0.0) + hidden > 0}
     logprobs = {label: log(p) if p > 0 else -inf for label, p in seen.items()}
     return LabelLogprobs(logprobs, usage, at_most, hidden + shared)
+
+
+@lru_cache
+def _begun_by(labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Every beginning of a label, the empty and the whole one too, with the labels that begin so."""
+    beginnings = {label[:end] for label in labels for end in range(len(label) + 1)}
+    return {beginning: tuple(label for label in labels if label.startswith(beginning)) for beginning in beginnings}
