@@ -20,6 +20,13 @@ from influence.config.sections import (
     RunSection,
     TrackingSection,
 )
+from influence.config.training import (
+    FineTuningSection,
+    SelectionSection,
+    StaticDataSection,
+    TrainerSection,
+    TrainingSection,
+)
 
 
 class CommandConfig(Strict):
@@ -39,10 +46,9 @@ class CommandConfig(Strict):
         return self.model_copy(update={"run": RunSection()})
 
 
-class SimulateConfig(CommandConfig):
-    """`influence simulate`: simulated users talk to an agent, and every reply is scored."""
+class RolloutConfig(CommandConfig):
+    """What every command that holds conversations has."""
 
-    command: Literal["simulate"] = "simulate"
     environment: EnvironmentSection = EnvironmentSection()
     models: ModelsSection = ModelsSection()
     sampling: RolesSampling = RolesSampling()
@@ -58,7 +64,7 @@ class SimulateConfig(CommandConfig):
         return self.model_copy(update={"run": RunSection(), "hosted": hosted, "budget": BudgetSection()})
 
     @model_validator(mode="after")
-    def _combinations_make_sense(self) -> SimulateConfig:
+    def _rollouts_make_sense(self) -> RolloutConfig:
         longest = max(self.sampling.agent.max_tokens, self.sampling.user.max_tokens)
         if longest >= self.engine.max_model_len:
             raise Clash(
@@ -90,4 +96,103 @@ class SimulateConfig(CommandConfig):
         return self
 
 
-COMMANDS: dict[str, type[CommandConfig]] = {"simulate": SimulateConfig}
+class SimulateConfig(RolloutConfig):
+    """`influence simulate`: simulated users talk to an agent, and every reply is scored."""
+
+    command: Literal["simulate"] = "simulate"
+
+
+class TrainConfig(RolloutConfig):
+    """What `train-ei` and `train-kto` share: an agent that learns from what simulated users liked."""
+
+    training: TrainingSection = TrainingSection()
+    selection: SelectionSection = SelectionSection()
+    trainer: TrainerSection = TrainerSection()
+    static_data: StaticDataSection = StaticDataSection()
+
+    @model_validator(mode="after")
+    def _training_makes_sense(self) -> TrainConfig:
+        if self.environment.split != "all":
+            raise Clash(
+                "training rolls out `train` states and measures on `heldout` ones by itself: leave `environment.split` away.",
+                ("environment", "split"),
+            )
+        if self.rollout.iteration:
+            raise Clash("training counts its iterations itself: leave `rollout.iteration` away.", ("rollout", "iteration"))
+        if self.selection.best == 0:
+            raise Clash("`selection.best` is 0: there would be no good example to train on.", ("selection", "best"))
+        if self.selection.best + self.selection.worst > 1 and self.command == "train-kto":
+            raise Clash(
+                f"`selection.best` and `selection.worst` sum to {self.selection.best + self.selection.worst:g}, more than all there is.",
+                ("selection", "best"),
+                ("selection", "worst"),
+            )
+        veto = self.selection.veto
+        if not self.judges.influence.enabled and (veto.positives is not None or veto.negatives is not None):
+            raise Clash(
+                "a veto needs the influence judge: set `judges.influence.enabled = true`.",
+                ("judges", "influence", "enabled"),
+                ("selection", "veto", "positives"),
+                ("selection", "veto", "negatives"),
+            )
+        if veto.as_negatives and veto.positives is None:
+            raise Clash(
+                "`selection.veto.as_negatives` needs a threshold: set `selection.veto.positives`.",
+                ("selection", "veto", "as_negatives"),
+            )
+        if self.static_data.fraction and self.static_data.source is None:
+            raise Clash(
+                "`static_data.fraction` needs data: set `static_data.source` to a file or a hub name.", ("static_data", "fraction")
+            )
+        if self.trainer.batch_size % self.trainer.device_batch_size and self.trainer.batch_size > self.trainer.device_batch_size:
+            raise Clash(
+                f"`trainer.batch_size` {self.trainer.batch_size} is no multiple of `trainer.device_batch_size` {self.trainer.device_batch_size}.",
+                ("trainer", "batch_size"),
+                ("trainer", "device_batch_size"),
+            )
+        if self.training.control and self.selection.method == "random":
+            raise Clash(
+                '`training.control` adds arms with random selection, but `selection.method` is "random" already.',
+                ("training", "control"),
+                ("selection", "method"),
+            )
+        return self
+
+
+class TrainEiConfig(TrainConfig):
+    """`influence train-ei`: expert iteration, the agent imitates its own best-liked replies."""
+
+    command: Literal["train-ei"] = "train-ei"
+    fine_tuning: FineTuningSection = FineTuningSection()
+
+    @model_validator(mode="after")
+    def _imitation_has_no_bad_examples(self) -> TrainEiConfig:
+        if self.selection.veto.as_negatives:
+            raise Clash(
+                "expert iteration has no bad examples: leave `selection.veto.as_negatives` away.",
+                ("selection", "veto", "as_negatives"),
+            )
+        return self
+
+
+class TrainKtoConfig(TrainConfig):
+    """`influence train-kto`: Kahneman-Tversky optimization on liked and disliked replies."""
+
+    command: Literal["train-kto"] = "train-kto"
+
+    @model_validator(mode="after")
+    def _kto_has_two_sides(self) -> TrainKtoConfig:
+        if min(self.trainer.batch_size, self.trainer.device_batch_size) < 2:
+            raise Clash(
+                "KTO estimates its reference point from other rows on the same device: `trainer.device_batch_size` must be 2 or more.",
+                ("trainer", "device_batch_size"),
+                ("trainer", "batch_size"),
+            )
+        return self
+
+
+COMMANDS: dict[str, type[CommandConfig]] = {
+    "simulate": SimulateConfig,
+    "train-ei": TrainEiConfig,
+    "train-kto": TrainKtoConfig,
+}

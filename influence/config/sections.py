@@ -129,6 +129,7 @@ class EngineSection(Strict):
     """[engine]: local models on vLLM. What is none is chosen from what the machine has."""
 
     gpus: list[Annotated[int, Field(ge=0)]] | None = None  # device numbers; none: all there are; empty: the CPU
+    agent_gpus: list[Annotated[int, Field(ge=0)]] | None = None  # some of them for the agent alone, the rest for everybody else
     tensor_parallel: Positive = 1
     replicas: Positive | None = None
     max_model_len: Positive = 4096

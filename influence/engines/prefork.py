@@ -15,6 +15,7 @@ from typing import Any
 
 PRELOADED = [
     "influence.engines.orphans",
+    "influence.engines.cpu_lora",
     "vllm.v1.engine.core",
     "vllm.v1.engine.async_llm",
     "vllm.v1.worker.cpu_worker",

@@ -1,0 +1,1 @@
+"""Training an agent on what simulated users liked: selection, datasets, the trainer, the loop."""
