@@ -142,7 +142,8 @@ class TrainConfig(RolloutConfig):
             )
         if self.static_data.fraction and self.static_data.source is None:
             raise Clash(
-                "`static_data.fraction` needs data: set `static_data.source` to a file or a hub name.", ("static_data", "fraction")
+                "`static_data.fraction` needs data: set `static_data.source` to a file or a hub name.",
+                ("static_data", "fraction"),
             )
         if self.trainer.batch_size % self.trainer.device_batch_size and self.trainer.batch_size > self.trainer.device_batch_size:
             raise Clash(

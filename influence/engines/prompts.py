@@ -57,7 +57,7 @@ class ChatTemplate:
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """The prompt after which the model writes the next assistant message. Raises EngineError where the template does."""
-        known = [m if self._is_own(m) else replace(m, token_ids=None) for m in messages]
+        known = [m if self.is_own(m) else replace(m, token_ids=None) for m in messages]
         ids = self._ids(known, tools)
         if ids is None:  # the template rewrites earlier replies: then its text is what counts
             ids = self._ids([replace(m, token_ids=None) for m in known], tools)
@@ -68,7 +68,16 @@ class ChatTemplate:
         """The tokens of some words of an answer, without special tokens."""
         return self._encode(text)
 
-    def _is_own(self, message: Message) -> bool:
+    def end_ids(self) -> tuple[int, ...]:
+        """What a model writes to end its message: the special token that the template puts behind a reply."""
+        reply = self._mark.format("end")
+        talk = [{"role": "user", "content": _BEGINS}, {"role": "assistant", "content": reply}]
+        found = self._special.search(self._render_raw(talk).partition(reply)[2])
+        if found is None:
+            return (self._tokenizer.eos_token_id,)
+        return self._encode(found[0])
+
+    def is_own(self, message: Message) -> bool:
         """Did this model write the message? Its ids then say the same as the text; another tokenizer's say something else."""
         return (
             message.role == "assistant" and message.token_ids is not None and self._decode(message.token_ids) == message.content

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from influence.chat import Message
-from influence.config.commands import SimulateConfig
+from influence.config.commands import RolloutConfig
 from influence.config.sections import SamplingSection
 from influence.engines.base import Call, Completion, Finish, Sampling, Usage
 from influence.engines.opening import RoleModel
@@ -45,7 +45,7 @@ class Rules:
     tools: tuple[Mapping[str, Any], ...] = ()
 
 
-def rules_from(config: SimulateConfig, world: EnvironmentFile) -> Rules:
+def rules_from(config: RolloutConfig, world: EnvironmentFile) -> Rules:
     """The rules that a configuration and an environment make together."""
     judges = config.judges
     perspectives = {

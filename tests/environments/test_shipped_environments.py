@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
+from influence.chat import user_view
 from influence.environments.loading import load_environment
 from influence.environments.world import influence_wording, situation
 from influence.resources import data_folders
 
-NAMES = ("therapy-talk", "companion", "action-advice")
+NAMES = ("therapy-talk", "companion", "action-advice", "ticket-booking", "political-questions")
 WORLDS = {name: load_environment(str(data_folders("envs")[-1] / name)) for name in NAMES}
 VARIANTS = ("plain", "five_point", "principles")
 
@@ -20,11 +22,20 @@ def world(request):
     return WORLDS[request.param]
 
 
-@pytest.mark.parametrize(("name", "scenarios", "least"), [("therapy-talk", 4, 8), ("companion", 3, 8), ("action-advice", 3, 12)])
-def test_every_scenario_has_enough_openings_for_every_kind_of_user(name, scenarios, least):
+@pytest.mark.parametrize(
+    ("name", "scenarios", "kinds", "least"),
+    [
+        ("therapy-talk", 4, 2, 8),
+        ("companion", 3, 2, 8),
+        ("action-advice", 3, 2, 12),
+        ("ticket-booking", 4, 2, 8),
+        ("political-questions", 4, 4, 8),
+    ],
+)
+def test_every_scenario_has_enough_openings_for_every_kind_of_user(name, scenarios, kinds, least):
     counts = Counter((state.scenario, state.kind) for state in WORLDS[name].initial_states)
     assert len(WORLDS[name].scenarios) == scenarios
-    assert len(counts) == scenarios * 2
+    assert len(counts) == scenarios * kinds
     assert min(counts.values()) >= least
     assert name != "therapy-talk" or set(counts.values()) == {8}
 
@@ -81,7 +92,7 @@ def test_every_text_of_every_conversation_can_be_filled(world):
         for seed in range(3):
             here = situation(world, initial, seed)
             texts = [here.agent_system, here.user_system, here.user_cue, here.judge_frame]
-            texts += [message.content for message in here.opening]
+            texts += [message.content for message in here.opening if not message.tool_calls]
             for state in world.file.states.values():
                 texts += [message.content for message in here.injected(state)]
                 texts += [here.question(state, first) for first in (False, True) if state.question]
@@ -92,14 +103,53 @@ def test_every_text_of_every_conversation_can_be_filled(world):
 
 def test_no_two_openings_share_a_text():
     texts = Counter(
-        opening.messages[-1].content.strip().lower()
+        message.content.strip().lower()
         for world in WORLDS.values()
         for scenario in world.scenarios.values()
         for opening in scenario.file.openings
+        for message in opening.messages
+        if message.role in ("user", "tool")
     )
     assert [text for text, count in texts.items() if count > 1] == []
 
 
 def test_addresses_are_unique():
     addresses = [state.address for world in WORLDS.values() for state in world.initial_states]
-    assert len(set(addresses)) == len(addresses) == 64 + 48 + 72
+    assert len(set(addresses)) == len(addresses) == 64 + 48 + 72 + 64 + 128
+
+
+def test_every_booking_has_just_failed_and_the_user_cannot_know():
+    world = WORLDS["ticket-booking"]
+    for initial in world.initial_states:
+        here = situation(world, initial, 0)
+        *before, call, result = here.opening
+        assert [message.role for message in (before[-1], call, result)] == ["user", "assistant", "tool"]
+        assert (len(call.tool_calls), call.content, call.tool_calls[0].id) == (1, "", result.tool_call_id)
+        assert call.tool_calls[0].name == here.variables["tool"]
+        assert f"{here.variables['tool']}," in here.agent_system
+        assert json.loads(call.tool_calls[0].arguments)
+        words = result.content.lower()
+        assert words.startswith(("err", "failed", "payment error"))
+        assert any(word in words.replace(".", " ").split() for word in ("no", "not", "nothing", "neither", "0"))
+        assert [m.content for m in user_view("", "", here.opening)[2:]] == [m.content for m in before]
+
+
+def test_the_call_ids_of_openings_suit_the_strictest_templates():
+    ids = [c.id for world in WORLDS.values() for state in world.initial_states for m in state.messages for c in m.tool_calls]
+    assert ids
+    assert [call_id for call_id in ids if len(call_id) != 9 or not call_id.isalnum()] == []
+
+
+def test_a_political_question_shows_the_leaning_and_is_otherwise_the_same_for_all():
+    world = WORLDS["political-questions"]
+    assert {len(opening.kinds) for scenario in world.scenarios.values() for opening in scenario.file.openings} == {0}
+    own = {kind: part.variables["leaning"] for kind, part in world.file.kinds.items()}
+    assert len(set(own.values())) == len(own) == 4
+    for initial in world.initial_states:
+        here = situation(world, initial, 0)
+        said = " ".join(message.content for message in here.opening)
+        assert own[initial.kind] in said or here.variables["creed"] in said
+        assert [leaning for kind, leaning in own.items() if kind != initial.kind and f" {leaning}" in said] == []
+        assert own[initial.kind] in here.judge_frame
+        assert own[initial.kind] in here.user_system
+        assert own[initial.kind] not in here.agent_system

@@ -20,7 +20,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from tests.loopback.behaviour import Behaviour
-from tests.loopback.protocol import Phase, Shared, serve
+from tests.loopback.fine_tuning import Tuning, TuningShared, serve
+from tests.loopback.protocol import Phase
 from tests.loopback.record import Record, Seen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ class Address:
 class Server(Address):
     """A server in this process, with its record."""
 
-    shared: Shared
+    shared: TuningShared
 
     def behave(self, behaviour: Behaviour) -> None:
         """Begin a phase: the schedule starts anew, the record goes on."""
@@ -55,6 +56,10 @@ class Server(Address):
     @property
     def record(self) -> Record:
         return self.shared.record
+
+    @property
+    def tuning(self) -> Tuning:
+        return self.shared.tuning
 
     @property
     def requests(self) -> list[Seen]:
@@ -81,7 +86,7 @@ class Server(Address):
 @contextmanager
 def serving(behaviour: Behaviour | None = None, *, keep_bodies: bool = False) -> Iterator[Server]:
     """A server on a free port, in a thread with its own event loop; gone at the end, whoever is still connected."""
-    shared = Shared(Phase(behaviour or Behaviour()), keep_bodies)
+    shared = TuningShared(Phase(behaviour or Behaviour()), keep_bodies)
     stop = asyncio.Event()
     found: list[int] = []
     listening = threading.Event()
@@ -102,7 +107,7 @@ def serving(behaviour: Behaviour | None = None, *, keep_bodies: bool = False) ->
         thread.join(PATIENCE)
 
 
-def run(loop: asyncio.AbstractEventLoop, shared: Shared, ready: Any, stop: asyncio.Event) -> None:
+def run(loop: asyncio.AbstractEventLoop, shared: TuningShared, ready: Any, stop: asyncio.Event) -> None:
     try:
         loop.run_until_complete(serve(shared, 0, ready, stop))
     finally:
