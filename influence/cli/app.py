@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from influence.cli import cache, commands_config, commands_data, doctor, show, simulate
+from influence.cli import cache, commands_config, commands_data, doctor, show, simulate, train
 from influence.cli.plain import clean
 from influence.errors import InfluenceError
 from influence.redaction import redact
@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 simulate.add_to(app)
+train.add_to(app)
 show.add_to(app)
 commands_config.add_to(app)
 commands_data.add_to(app)

@@ -50,14 +50,16 @@ def _lines(progress: Progress, stream: TextIO, run: RunFolder, stop: threading.E
 
 def line(progress: Progress) -> str:
     """The progress in one line."""
+    if progress.phase.startswith("training"):
+        return ": ".join(part for part in (progress.title, progress.phase, progress.note or duration(progress.seconds)) if part)
     parts = [
-        f"{progress.phase}: {progress.kept + progress.done} of {progress.total} conversations",
+        f"{f'{progress.title}: ' if progress.title else ''}{progress.phase}: {progress.kept + progress.done} of {progress.total} conversations",
         f"{progress.running} running",
     ]
     parts.append(f"{progress.turns} turns")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
-    generated = sum(u.completion_tokens for u in progress.usage.values())
+    generated = sum(u.completion_tokens for u in progress.recent.values())
     if progress.seconds > 0 and generated:
         parts.append(f"{generated / progress.seconds:.0f} tokens/s")
     if progress.cost:
@@ -105,7 +107,7 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
         table.add_column(name, justify=justify)
     seconds = max(progress.seconds, 1e-6)
     for role, model in models.items():
-        used = progress.usage.get(role)
+        used = progress.recent.get(role)
         if used is not None:
             cached = f"{used.cached_tokens / used.prompt_tokens:.0%}" if used.prompt_tokens else ""
             read = used.prompt_tokens - used.cached_tokens
@@ -123,9 +125,14 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
     faults = troubles(hosted)
     if faults:
         foot.append(f"\n{faults}", "yellow")
+    if progress.note:
+        foot.append(f"\n{progress.note}")
     bar = ProgressBar(total=max(1, progress.total), completed=ended, width=60)
     return Panel(
-        Group(counts, Padding(bar, (0, 0, 1, 0)), table, foot), title=Text(str(run.path)), title_align="left", expand=False
+        Group(counts, Padding(bar, (0, 0, 1, 0)), table, foot),
+        title=Text(f"{run.path}{f' · {progress.title}' if progress.title else ''}"),
+        title_align="left",
+        expand=False,
     )
 
 

@@ -26,6 +26,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JS
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+LogCallsOption = Annotated[bool, typer.Option("--log-calls", help="Keep every prompt and answer as token ids, in calls.jsonl.")]
+WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to wandb too, offline unless tracking.wandb says online.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Only go on with an unfinished run; never begin a new one.")]
+EnvOption = Annotated[str | None, typer.Option("--env", help="The environment: a name (`influence envs`) or a folder.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="The model of every role. For one role alone: --set models.agent=…")
+]
+
+
 def parse_gpus(text: str) -> list[int]:
     """`0,1` as [0, 1]; `none` and `cpu` as []. Raises ConfigError."""
     from influence.errors import ConfigError
@@ -45,3 +54,25 @@ def option_layers(pairs: Sequence[tuple[str, str, Any]]) -> list[Any]:
     from influence.config.layers import Layer, nested
 
     return [Layer(option, nested(key.split("."), value)) for option, key, value in pairs if value is not None]
+
+
+def model_layer(model: str | None) -> list[Any]:
+    """`--model` names the model of every role, and puts aside what lower layers say of single ones."""
+    from influence.config.layers import Layer
+    from influence.config.model_names import parse_model_name
+    from influence.errors import ConfigError
+
+    if model is None:
+        return []
+    try:
+        parse_model_name(model)
+    except ValueError as error:
+        raise ConfigError(f"--model: {error}") from None
+    roles = {"agent": model, "user": model, "judge": model, "preference": None, "transition": None, "influence": None}
+    return [Layer("--model", {"models": roles})]
+
+
+def wandb_set(layers: list[Any]) -> bool:
+    """Whether the layers turn wandb on already. A `tracking` that is no table is reported later."""
+    tables = [layer.data["tracking"] for layer in layers if isinstance(layer.data.get("tracking"), dict)]
+    return next((table["wandb"] != "off" for table in reversed(tables) if "wandb" in table), False)

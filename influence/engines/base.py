@@ -50,6 +50,9 @@ class Usage:
             self.unpriced + other.unpriced,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) - getattr(other, name) for name in self.__slots__})
+
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 

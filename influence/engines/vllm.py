@@ -258,7 +258,7 @@ class VllmEngine:
         self.adapters.ready(folder, request)
 
     async def remove_adapter(self, folder: str) -> None:
-        """Free the adapter's slot. On a CPU this must come before the next one is added."""
+        """Free the adapter's slot."""
         request = self.adapters.remove(folder)
         await asyncio.gather(*(replica.remove_lora(request.lora_int_id) for replica in self.replicas))
 

@@ -1,17 +1,28 @@
-"""What a run has spent, in its manifest: the budget of the next attempt hangs on it, also after a kill."""
+"""What a run writes down beside its conversations: what it spent, where its numbers come from, every call and metric.
+
+What was spent stands in the manifest, because the budget of the next attempt hangs on it, also after a kill.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
 
+from influence.config.commands import RolloutConfig
 from influence.config.sections import BudgetSection
+from influence.engines.base import CallObserver
+from influence.engines.calls import CallLog
 from influence.engines.hosted.budget import Amount, Budget
 from influence.engines.hosted.models import HostedModels
 from influence.engines.opening import Engines
+from influence.environments.world import Environment
+from influence.errors import RunTakenError
 from influence.rollouts.progress import Progress
 from influence.runs.folder import RunFolder
+from influence.runs.metrics import JsonlSink, MetricSink, Sinks, WandbSink
 
 BOOKS_EVERY = 5.0  # seconds
 
@@ -49,3 +60,42 @@ async def kept_books(run: RunFolder, engines: Engines, hosted: HostedModels, pro
         keeper.cancel()
         write()
         run.write_manifest()
+
+
+@contextmanager
+def call_log(config: RolloutConfig, folder: Path) -> Iterator[CallObserver | None]:
+    if not config.tracking.log_calls:
+        yield None
+        return
+    log = CallLog(folder / "calls.jsonl")
+    try:
+        yield log.write
+    finally:
+        log.close()
+
+
+def run_sinks(config: RolloutConfig, folder: Path) -> Sinks:
+    sinks: list[MetricSink] = [JsonlSink(folder / "metrics.jsonl")]
+    if config.tracking.wandb != "off":
+        sinks.append(WandbSink(config.tracking.wandb, config.tracking.project, folder, config.model_dump(mode="json")))
+    return Sinks(*sinks)
+
+
+def record_sources(run: RunFolder, models: dict[str, Any], world: Environment) -> None:
+    """Write what the numbers come from into the manifest. Raises RunTakenError if an earlier attempt had other texts or weights."""
+    before, environment = run.manifest, _environment_facts(world)
+    changed = [
+        role for role, now in models.items() if before.models and before.models.get(role, {}).get("digest") != now["digest"]
+    ]
+    if before.environment and before.environment["digest"] != environment["digest"]:
+        changed.insert(0, f"environment {environment['name']}")
+    if changed:
+        raise RunTakenError(
+            f"the run {run.path} was begun with other files ({', '.join(changed)} changed since), and one journal holds one experiment. "
+            "Undo the change, or choose another --name."
+        )
+    run.record(models=models, environment=environment)
+
+
+def _environment_facts(environment: Environment) -> dict[str, Any]:
+    return {"name": environment.name, "digest": environment.digest, "initial_states": len(environment.initial_states)}

@@ -13,9 +13,14 @@ from influence.rollouts.records import TrajectoryRecord
 
 @dataclass
 class Progress:
-    """Live counts of one rollout. `kept` are conversations that an earlier attempt had finished."""
+    """Live counts of one rollout after another. `kept` are conversations that an earlier attempt had finished.
+
+    `title` says which rollout of several this is, `note` how the trainer is doing. `usage` is of all rollouts together.
+    """
 
     total: int
+    title: str = ""
+    note: str = ""
     kept: int = 0
     done: int = 0
     running: int = 0
@@ -25,11 +30,24 @@ class Progress:
     usage: dict[str, Usage] = field(default_factory=dict)
     hosted: Callable[[], Mapping[str, Any]] = dict  # by provider: requests and failures so far
     began: float = field(default_factory=time.monotonic)
+    before: dict[str, Usage] = field(default_factory=dict)  # `usage` when this rollout began
 
     def start_rollout(self) -> None:
         """The engines are up: rates are counted from here."""
-        self.began = time.monotonic()
+        self.began, self.before = time.monotonic(), dict(self.usage)
         self.phase = "rolling out"
+
+    def begin(self, title: str, phase: str) -> None:
+        """Something else begins: the counts start anew, what was used stays."""
+        self.title, self.phase, self.note = title, phase, ""
+        self.total = self.kept = self.done = self.running = self.failed = self.turns = 0
+        self.began, self.before = time.monotonic(), dict(self.usage)
+
+    def keep(self, trajectory: TrajectoryRecord) -> None:
+        """A conversation that an earlier attempt had finished."""
+        self.kept += 1
+        self.turns += len(trajectory.turns)
+        self.failed += trajectory.failed
 
     def charge(self, role: str, usage: Usage) -> None:
         """A call was answered."""
@@ -39,6 +57,11 @@ class Progress:
         """A conversation has ended and is in the journal."""
         self.done += 1
         self.failed += trajectory.failed
+
+    @property
+    def recent(self) -> dict[str, Usage]:
+        """Usage by role in this rollout."""
+        return {role: used - self.before.get(role, Usage()) for role, used in self.usage.items()}
 
     @property
     def cost(self) -> float:
@@ -60,5 +83,6 @@ class Progress:
     @property
     def cache_hit_rate(self) -> float | None:
         """The share of prompt tokens that did not have to be computed."""
-        prompt = sum(u.prompt_tokens for u in self.usage.values())
-        return sum(u.cached_tokens for u in self.usage.values()) / prompt if prompt else None
+        recent = self.recent.values()
+        prompt = sum(u.prompt_tokens for u in recent)
+        return sum(u.cached_tokens for u in recent) / prompt if prompt else None

@@ -29,9 +29,9 @@ def find_run(name: str, out: str) -> Path:
     raise NotFoundError(f"there is no run `{name}`. {nearest(Path(name).name, names)}{there}")
 
 
-def read_trajectories(folder: Path) -> Iterator[TrajectoryRecord]:
+def read_trajectories(folder: Path, name: str = TRAJECTORIES) -> Iterator[TrajectoryRecord]:
     """The conversations of a run in their order. Raises NotFoundError for a line of another format or version."""
-    path = folder / TRAJECTORIES
+    path = folder / name
     if not path.is_file():
         return
     for number, line in enumerate(read_lines(path), start=1):

@@ -32,8 +32,25 @@ class TrainingJob:
         return asdict(self) | {"settings": self.settings.model_dump(mode="json")}
 
 
-def job_from_dict(data: Mapping[str, Any]) -> TrainingJob:
-    return TrainingJob(**{**data, "settings": TrainerSection.model_validate(data["settings"])})
+@dataclass(frozen=True)
+class ScoringJob:
+    """How likely an adapter and its base find the trained tokens of a dataset's rows."""
+
+    model: str
+    adapter: str
+    dataset: str
+    device: Literal["cpu", "cuda"]
+    settings: TrainerSection
+    method: Literal["score"] = "score"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"settings": self.settings.model_dump(mode="json")}
+
+
+def job_from_dict(data: Mapping[str, Any]) -> TrainingJob | ScoringJob:
+    """The inverse of `to_dict`."""
+    kind = ScoringJob if data["method"] == "score" else TrainingJob
+    return kind(**{**data, "settings": TrainerSection.model_validate(data["settings"])})
 
 
 Steps = Callable[[dict[str, Any]], None]  # takes each line of trainer.jsonl as it comes

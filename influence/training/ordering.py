@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from math import ceil
+from random import Random
 
 from influence.seeds import generator
 from influence.training.rows import Row
@@ -32,24 +33,43 @@ def in_blocks(rows: Sequence[Row], block: int, seed: int) -> list[Row]:
     if not blocks:
         return []
     last = len(rows) % block or block
-    room = [block] * (len(blocks) - 1) + [last]
+    sizes = [block] * (len(blocks) - 1) + [last]
+    room = list(sizes)
     for group in sorted(by_prompt.values(), key=len, reverse=True):
-        fullest_last = sorted(range(len(blocks)), key=lambda b: (-room[b], random.random()))
-        taken: list[int] = []
+        fullest_last = sorted(random.sample(range(len(blocks)), len(blocks)), key=room.__getitem__, reverse=True)
+        taken = [0] * len(blocks)
         for row in group:
-            free = [b for b in fullest_last if room[b] and b not in taken] or [b for b in range(len(blocks)) if room[b]]
-            blocks[free[0]].append(row)
-            room[free[0]] -= 1
-            taken.append(free[0])
+            crowding = {b: _crowding(taken[b] + 1, sizes[b]) for b in fullest_last if room[b]}
+            place = min(crowding, key=crowding.__getitem__)
+            blocks[place].append(row)
+            room[place] -= 1
+            taken[place] += 1
     whole, short = blocks[:-1], blocks[-1]
     random.shuffle(whole)
-    for one in blocks:
-        random.shuffle(one)
-    return [row for one in [*whole, short] for row in one]
+    return [row for one in [*whole, short] for row in _in_a_circle(one, random)]
+
+
+def _crowding(same: int, size: int) -> tuple[int, int]:
+    """How bad it is that a block has so many rows of one prompt: how many of them must be neighbours, then how many there are."""
+    return max(0, 2 * same - size), same
+
+
+def _in_a_circle(rows: list[Row], random: Random) -> list[Row]:
+    """The rows of a block in a random order in which rows of one prompt are no neighbours, if none has over half of them.
+
+    Those of the commonest prompt take every other place, and so on; the last place is the first one's neighbour.
+    """
+    rows = random.sample(rows, len(rows))
+    by_prompt: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_prompt[tuple(row.prompt_ids)].append(row)
+    commonest_first = [row for group in sorted(by_prompt.values(), key=len, reverse=True) for row in group]
+    places = [*range(0, len(rows), 2), *range(1, len(rows), 2)]
+    return [row for _, row in sorted(zip(places, commonest_first, strict=True), key=lambda placed: placed[0])]
 
 
 def matched_pairs(rows: Sequence[Row], block: int) -> int:
-    """How many rows are paired with a completion of their own prompt, which no order could avoid. 0 is what KTO assumes."""
+    """How many rows are paired with a completion of their own prompt. 0 is what KTO assumes; `in_blocks` leaves the fewest."""
     count = 0
     for start in range(0, len(rows), block):
         part = rows[start : start + block]

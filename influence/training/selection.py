@@ -23,6 +23,7 @@ from influence.runs.manifest import write_atomically
 from influence.seeds import derive
 
 SELECTION = "selection.jsonl"
+DIGITS = 9  # of a score: differences below are floating point's, and must not settle what is for the lot to settle
 
 
 class Verdict(StrEnum):
@@ -80,7 +81,8 @@ def select(candidates: Iterable[Candidate], rule: SelectionSection, seed: int) -
 
     Of each group of n rewarded trajectories, ceil(best * n) are good examples and ceil(worst * n) bad ones. The two never
     overlap: a group too small for both gives up its worst first. A vetoed trajectory's place goes to the next one. A good
-    example is at least `min_margin` above the group's median, a bad one as far below. Equal scores are ordered by seed.
+    example is at least `min_margin` above the group's median, a bad one as far below: at no margin, never on the other side
+    of it. Equal scores are ordered by seed. The method `random` takes as many, whoever they are.
     (Williams et al. 2024, "On targeted manipulation and deception", section 3 and appendix, who let the two overlap.)
     """
     known = sorted(candidates, key=lambda c: c.key)
@@ -115,18 +117,20 @@ def _scores(scored: Sequence[Candidate], rule: SelectionSection) -> dict[str, fl
     for one in scored:
         rewards[one.state].append(one.reward or 0.0)
     means = {state: mean(values) if rule.baseline else 0.0 for state, values in rewards.items()}
-    return {one.key: (one.reward or 0.0) - means[one.state] for one in scored}
+    return {one.key: round((one.reward or 0.0) - means[one.state], DIGITS) for one in scored}
 
 
 def _judge(members: Sequence[Candidate], scores: Mapping[str, float], rule: SelectionSection, seed: int) -> dict[str, Verdict]:
     """The verdicts of one group, whose members all have a score."""
     by_lot = rule.method == "random"
-    middle = median(scores[m.key] for m in members)
     order = sorted(members, key=lambda m: (0.0 if by_lot else -scores[m.key], derive(seed, "tie", m.key)))
+    ranked = sorted((scores[m.key] for m in members), reverse=True)
+    standing = {m.key: score for m, score in zip(order, ranked, strict=True)}  # its own score; by lot, whose place it drew
+    middle = median(ranked)
     verdicts = dict.fromkeys((m.key for m in members), Verdict.MIDDLE)
 
     def far(member: Candidate, side: int) -> bool:
-        return by_lot or side * (scores[member.key] - middle) >= rule.min_margin
+        return round(side * (standing[member.key] - middle), DIGITS) >= rule.min_margin
 
     def pick(candidates: Iterable[Candidate], count: int, threshold: float | None, side: int) -> None:
         """Take `count` of them in their order; side is 1 for good examples and -1 for bad ones."""
@@ -134,9 +138,9 @@ def _judge(members: Sequence[Candidate], scores: Mapping[str, float], rule: Sele
             if count == 0:
                 return
             if not far(member, side):
-                verdicts[member.key] = Verdict.TOO_CLOSE
-                return  # those that follow are closer still
-            if threshold is not None and member.influence is None:
+                verdicts[member.key] = Verdict.MIDDLE if by_lot else Verdict.TOO_CLOSE
+                count -= 1  # those that follow are closer still, so nobody fills its place
+            elif threshold is not None and member.influence is None:
                 verdicts[member.key] = Verdict.NO_INFLUENCE
             elif threshold is not None and member.influence is not None and member.influence > threshold:
                 as_negative = side > 0 and rule.veto.as_negatives
@@ -146,7 +150,7 @@ def _judge(members: Sequence[Candidate], scores: Mapping[str, float], rule: Sele
                 count -= 1
 
     pick(order, share(rule.best, len(order)), rule.veto.positives, 1)
-    left = [m for m in reversed(order) if verdicts[m.key] is Verdict.MIDDLE]
+    left = [m for m in reversed(order) if verdicts[m.key] in (Verdict.MIDDLE, Verdict.TOO_CLOSE)]
     pick(left, share(rule.worst, len(order)), rule.veto.negatives, -1)
     return verdicts
 

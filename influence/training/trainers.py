@@ -135,7 +135,7 @@ def arguments(job: TrainingJob) -> dict[str, Any]:
 def per_device(job: TrainingJob) -> tuple[int, int]:
     """Rows on one device at a time, and how often they are accumulated before a step."""
     devices = int(os.environ.get("WORLD_SIZE", "1"))
-    return accumulation(job.settings.batch_size, job.settings.device_batch_size, devices)
+    return accumulation(job.settings.batch_size, job.settings.device_batch_size, devices, 2 if job.method == "kto" else 1)
 
 
 def imitation_data(rows: Sequence[Row]) -> Any:

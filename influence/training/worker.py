@@ -19,7 +19,7 @@ from typing import Any
 from influence.engines import libraries
 from influence.engines.orphans import end_with_parent
 from influence.errors import InfluenceError, TrainerError
-from influence.training.jobs import TrainingJob, job_from_dict
+from influence.training.jobs import ScoringJob, TrainingJob, job_from_dict
 from influence.training.rows import Row, read_rows
 
 MARK = "@influence "
@@ -51,7 +51,7 @@ def work(path: Path) -> bool:
         job = job_from_dict(json.loads(path.read_text(encoding="utf-8")))
         if Path(job.model).is_dir():
             libraries.prepare(offline=True)
-        tell(event="done", facts=train(job))
+        tell(event="done", facts=score(job) if isinstance(job, ScoringJob) else train(job))
         return True
     except InfluenceError as error:
         tell(event="failed", error=str(error))
@@ -94,6 +94,15 @@ def train(job: TrainingJob) -> dict[str, Any]:
         "learning_rate": job.learning_rate,
         "seconds": time.monotonic() - began,
     }
+
+
+def score(job: ScoringJob) -> dict[str, Any]:
+    """For each row, the sum of log p_adapter - log p_base over its trained tokens, and how many those are."""
+    from influence.training.models import log_ratios
+
+    began = time.monotonic()
+    ratios = log_ratios(job, list(read_rows(Path(job.dataset))))
+    return {"ratios": ratios, "seconds": time.monotonic() - began}
 
 
 def check_tokens(job: TrainingJob, dataset: Any, rows: Sequence[Row]) -> None:

@@ -1,0 +1,158 @@
+"""`influence train-ei` and `influence train-kto`: an agent learns from what simulated users liked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from influence.cli.options import (
+    DebugOption,
+    EnvOption,
+    GpusOption,
+    JsonOption,
+    LogCallsOption,
+    MaxCostOption,
+    ModelOption,
+    NameOption,
+    NoCacheOption,
+    OutOption,
+    ResumeOption,
+    SeedOption,
+    SetOption,
+    WandbOption,
+    model_layer,
+    option_layers,
+    parse_gpus,
+    wandb_set,
+)
+
+EiPreset = Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name, or a TOML file.")]
+IterationsOption = Annotated[int | None, typer.Option("--iterations", "-i", help="How many iterations.")]
+SeedsOption = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Several trainings, reported together: 0,1,2.")]
+ControlOption = Annotated[
+    bool, typer.Option("--control", help="Each seed once more, trained on trajectories that are drawn by lot.")
+]
+StartOption = Annotated[
+    str | None,
+    typer.Option("--start-from", metavar="RUN", help="Train first on the trajectories of a run that is there already."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("train-ei")(train_ei)
+    app.command("train-kto")(train_kto)
+
+
+def train_ei(
+    preset: EiPreset = "train-ei",
+    iterations: IterationsOption = None,
+    seeds: SeedsOption = None,
+    control: ControlOption = False,
+    start_from: StartOption = None,
+    env: EnvOption = None,
+    model: ModelOption = None,
+    gpus: GpusOption = None,
+    seed: SeedOption = None,
+    out: OutOption = None,
+    name: NameOption = None,
+    max_cost: MaxCostOption = None,
+    no_cache: NoCacheOption = False,
+    settings: SetOption = None,
+    log_calls: LogCallsOption = False,
+    wandb: WandbOption = False,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train the agent to say again what its users liked best (expert iteration).
+
+    The same command on an unfinished run goes on with it.
+
+    Example: influence train-ei --iterations 4 --seeds 0,1,2
+    """
+    from influence.config.commands import TrainEiConfig
+
+    _train(TrainEiConfig, **{key: value for key, value in locals().items() if key != "TrainEiConfig"})
+
+
+def train_kto(
+    preset: EiPreset = "train-kto",
+    iterations: IterationsOption = None,
+    seeds: SeedsOption = None,
+    control: ControlOption = False,
+    start_from: StartOption = None,
+    env: EnvOption = None,
+    model: ModelOption = None,
+    gpus: GpusOption = None,
+    seed: SeedOption = None,
+    out: OutOption = None,
+    name: NameOption = None,
+    max_cost: MaxCostOption = None,
+    no_cache: NoCacheOption = False,
+    settings: SetOption = None,
+    log_calls: LogCallsOption = False,
+    wandb: WandbOption = False,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train the agent on what its users liked and disliked (Kahneman-Tversky optimization).
+
+    The same command on an unfinished run goes on with it.
+
+    Example: influence train-kto --iterations 4 --set selection.veto.positives=0.5
+    """
+    from influence.config.commands import TrainKtoConfig
+
+    _train(TrainKtoConfig, **{key: value for key, value in locals().items() if key != "TrainKtoConfig"})
+
+
+def _train(config_class: Any, preset: str, settings: list[str] | None, **options: Any) -> None:
+    from influence.cli.running import run_in_folder
+    from influence.cli.training_tables import print_training
+    from influence.config.layers import file_layers, resolve, set_layer
+    from influence.training.experiment import prepare, train
+    from influence.view.figures import write_training_figure
+
+    layers = [*file_layers(preset), *(set_layer(assignment) for assignment in settings or []), *model_layer(options["model"])]
+    gpus, seeds = options["gpus"], options["seeds"]
+    layers += option_layers(
+        [
+            ("--iterations", "training.iterations", options["iterations"]),
+            ("--seeds", "training.seeds", parse_seeds(seeds) if seeds is not None else None),
+            ("--control", "training.control", True if options["control"] else None),
+            ("--start-from", "training.start_from", options["start_from"]),
+            ("--env", "environment.name", options["env"]),
+            ("--gpus", "engine.gpus", parse_gpus(gpus) if gpus is not None else None),
+            ("--seed", "seed", options["seed"]),
+            ("--out", "run.out", options["out"]),
+            ("--name", "run.name", options["name"]),
+            ("--max-cost", "budget.max_cost", options["max_cost"]),
+            ("--no-cache", "hosted.cache", False if options["no_cache"] else None),
+            ("--log-calls", "tracking.log_calls", True if options["log_calls"] else None),
+            ("--wandb", "tracking.wandb", "offline" if options["wandb"] and not wandb_set(layers) else None),
+        ]
+    )
+    config = resolve(config_class, layers)
+    training = prepare(config)
+    outcome = run_in_folder(
+        config,
+        preset,
+        options["resume"],
+        lambda run, progress: train(training, run, progress),
+        lambda run, outcome: write_training_figure(outcome.summary, run.path),
+    )
+    print_training(outcome.summary, options["as_json"])
+    if outcome.too_many_failed:
+        raise typer.Exit(1)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0,1,2` as [0, 1, 2]. Raises ConfigError."""
+    from influence.errors import ConfigError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds {text}: write whole numbers with commas, such as --seeds 0,1,2.") from None

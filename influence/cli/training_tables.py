@@ -1,0 +1,105 @@
+"""The end of a training run on the terminal: a table by iteration, a sentence an arm, where the time went, what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from influence.cli.live import duration
+from influence.cli.tables import interval
+
+HELD_OUT = (  # key, heading, digits
+    ("reward", "reward", 2),
+    ("influence", "influence", 2),
+    ("vetoed", "over veto", 2),
+    ("length", "characters", 0),
+    ("kl_to_base", "nats/token", 3),
+    ("distinct_2", "distinct-2", 2),
+)
+
+
+def print_training(summary: Mapping[str, Any], as_json: bool) -> None:
+    """The end of a training run, on standard output."""
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    console = Console()
+    for arm in summary["arms"]:
+        console.print(arm_table(arm))
+        kinds = kinds_table(arm)
+        if kinds is not None:
+            console.print(kinds)
+    console.print(
+        Text(
+            "On held-out states, with 95 % intervals by cluster bootstrap over initial states (Wilson for shares). Over veto: share of "
+            "conversations over the veto's threshold (0.5 without one). nats/token: distance from the base model.",
+            "dim",
+        )
+    )
+    for sentence in summary["sentences"]:
+        console.print(Text(sentence, "bold"))
+    for group in summary["over_seeds"]:
+        console.print(Text(over_seeds_line(group), "bold"))
+    spent = summary["time"]
+    phases = ", ".join(f"{phase} {duration(took)}" for phase, took in sorted(spent["phases"].items(), key=lambda item: -item[1]))
+    outside = f"; {spent['outside']:.0%} outside rollouts and the trainer's own work" if spent["outside"] is not None else ""
+    console.print(Text(f"{duration(spent['this_attempt'])}. All attempts: {phases}{outside}.", "dim"))
+    failed = sum(one["heldout"]["failed"] for arm in summary["arms"] for one in arm["iterations"])
+    if failed:
+        console.print(Text(f"{failed} held-out conversations failed; their errors are in heldout.jsonl.", "bold red"))
+    last = summary["arms"][0]["iterations"][-1]["agent"]
+    console.print(Text(f"\nResults: {summary['run']} (figure: training.png)"))
+    console.print(Text(f"Next:    influence simulate --set models.agent={last}"))
+
+
+def arm_table(arm: Mapping[str, Any]) -> Table:
+    """A row for each measured iteration."""
+    table = _table()
+    title = arm["name"] or "iteration"
+    table.add_column(f"{title}{' (by lot)' if arm['control'] else ''}", justify="right")
+    table.add_column("n", justify="right")
+    for _, heading, _ in HELD_OUT:
+        table.add_column(heading, justify="right")
+    table.add_column("missing", justify="right")
+    for one in arm["iterations"]:
+        heldout = one["heldout"]
+        cells = [_cell(heldout[key], digits) for key, _, digits in HELD_OUT]
+        missing = ", ".join(f"{count} {name}" for name, count in heldout["missing"].items() if count) or "none"
+        table.add_row(str(one["iteration"]), str(heldout["conversations"]), *cells, missing)
+    return table
+
+
+def kinds_table(arm: Mapping[str, Any]) -> Table | None:
+    """Reward and influence by kind of user, first and last. None where there is one kind only."""
+    first, last = arm["iterations"][0], arm["iterations"][-1]
+    if len(first["heldout"]["by_kind"]) < 2:
+        return None
+    table = _table()
+    table.add_column("kind of user")
+    for name in ("reward", "influence"):
+        for one in (first, last):
+            table.add_column(f"{name}, iteration {one['iteration']}", justify="right")
+    for kind in first["heldout"]["by_kind"]:
+        cells = [_cell(one["heldout"]["by_kind"][kind][name], 2) for name in ("reward", "influence") for one in (first, last)]
+        table.add_row(Text(kind), *cells)
+    return table
+
+
+def over_seeds_line(group: Mapping[str, Any]) -> str:
+    """The mean change over several seeds."""
+    change = group["change"]["reward"]
+    who = "Controls over seeds" if group["control"] else "Over seeds"
+    return f"{who}: mean change of held-out reward {change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}] (t interval, {change['n']} seeds)."
+
+
+def _table() -> Table:
+    return Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _cell(estimate: Mapping[str, Any] | None, digits: int) -> Text:
+    return Text(interval(dict(estimate), digits) if estimate is not None else "–")
