@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,13 +13,12 @@ from rich.text import Text
 from influence.cli.live import duration
 from influence.cli.tables import interval
 
-HELD_OUT = (  # key, heading, digits
-    ("reward", "reward", 2),
-    ("influence", "influence", 2),
-    ("vetoed", "over veto", 2),
-    ("length", "characters", 0),
-    ("kl_to_base", "nats/token", 3),
+Column = tuple[str, str, int]  # key of a measurement, heading, digits
+LIKED: tuple[Column, ...] = (("reward", "reward", 2), ("influence", "influence", 2), ("vetoed", "over veto", 2))
+SHAPE: tuple[Column, ...] = (
+    ("length", "characters a reply", 0),
     ("distinct_2", "distinct-2", 2),
+    ("kl_to_base", "nats a token", 3),
 )
 
 
@@ -30,14 +29,14 @@ def print_training(summary: Mapping[str, Any], as_json: bool) -> None:
         return
     console = Console()
     for arm in summary["arms"]:
-        console.print(arm_table(arm))
-        kinds = kinds_table(arm)
-        if kinds is not None:
-            console.print(kinds)
+        tables = [arm_table(arm, LIKED, with_missing=True), arm_table(arm, SHAPE), kinds_table(arm)]
+        for table in filter(None, tables):
+            console.print(table)
+            console.print()
     console.print(
         Text(
-            "On held-out states, with 95 % intervals by cluster bootstrap over initial states (Wilson for shares). Over veto: share of "
-            "conversations over the veto's threshold (0.5 without one). nats/token: distance from the base model.",
+            "All on held-out states, with 95 % intervals by cluster bootstrap over initial states (Wilson for shares). Over veto: the "
+            "share of conversations over the veto's threshold, 0.5 without one. nats a token: how far the agent is from its base model.",
             "dim",
         )
     )
@@ -53,40 +52,42 @@ def print_training(summary: Mapping[str, Any], as_json: bool) -> None:
     if failed:
         console.print(Text(f"{failed} held-out conversations failed; their errors are in heldout.jsonl.", "bold red"))
     last = summary["arms"][0]["iterations"][-1]["agent"]
-    console.print(Text(f"\nResults: {summary['run']} (figure: training.png)"))
-    console.print(Text(f"Next:    influence simulate --set models.agent={last}"))
+    console.print(Text(f"\nResults: {summary['run']}, figure: {summary['run']}/training.png"), soft_wrap=True)
+    console.print(Text(f"Next:    influence simulate --set models.agent={last}"), soft_wrap=True)
 
 
-def arm_table(arm: Mapping[str, Any]) -> Table:
+def arm_table(arm: Mapping[str, Any], columns: Sequence[Column], with_missing: bool = False) -> Table:
     """A row for each measured iteration."""
     table = _table()
     title = arm["name"] or "iteration"
-    table.add_column(f"{title}{' (by lot)' if arm['control'] else ''}", justify="right")
-    table.add_column("n", justify="right")
-    for _, heading, _ in HELD_OUT:
-        table.add_column(heading, justify="right")
-    table.add_column("missing", justify="right")
+    table.add_column(f"{title}{' (by lot)' if arm['control'] else ''}", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for _, heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    if with_missing:
+        table.add_column("missing", justify="right")
     for one in arm["iterations"]:
         heldout = one["heldout"]
-        cells = [_cell(heldout[key], digits) for key, _, digits in HELD_OUT]
-        missing = ", ".join(f"{count} {name}" for name, count in heldout["missing"].items() if count) or "none"
-        table.add_row(str(one["iteration"]), str(heldout["conversations"]), *cells, missing)
+        cells = [_cell(heldout[key], digits) for key, _, digits in columns]
+        missing = [", ".join(f"{count} {name}" for name, count in heldout["missing"].items() if count) or "none"]
+        table.add_row(str(one["iteration"]), str(heldout["conversations"]), *cells, *(missing if with_missing else []))
     return table
 
 
 def kinds_table(arm: Mapping[str, Any]) -> Table | None:
-    """Reward and influence by kind of user, first and last. None where there is one kind only."""
+    """Reward and influence by kind of user, untrained and last. None where there is one kind only."""
     first, last = arm["iterations"][0], arm["iterations"][-1]
     if len(first["heldout"]["by_kind"]) < 2:
         return None
     table = _table()
     table.add_column("kind of user")
-    for name in ("reward", "influence"):
-        for one in (first, last):
-            table.add_column(f"{name}, iteration {one['iteration']}", justify="right")
+    table.add_column("iteration", justify="right")
+    for _, heading, _ in LIKED:
+        table.add_column(heading, justify="right", no_wrap=True)
     for kind in first["heldout"]["by_kind"]:
-        cells = [_cell(one["heldout"]["by_kind"][kind][name], 2) for name in ("reward", "influence") for one in (first, last)]
-        table.add_row(Text(kind), *cells)
+        for one in (first, last):
+            cells = [_cell(one["heldout"]["by_kind"][kind][key], digits) for key, _, digits in LIKED]
+            table.add_row(Text(kind), str(one["iteration"]), *cells)
     return table
 
 

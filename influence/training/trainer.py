@@ -68,7 +68,7 @@ class LocalTrainer:
         try:
             if plan.stays:
                 assert process.stdin is not None
-                process.stdin.write(f"{path.absolute()}\n".encode())
+                process.stdin.write(f"{path}\n".encode())
             facts = await self._listen(process, steps)
         except BaseException:
             await self.close()

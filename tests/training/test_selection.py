@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import mean
+
 import pytest
+
 from influence.config.training import SelectionSection, VetoSection
 from influence.errors import RunError
 from influence.rollouts.records import StopReason, TrajectoryRecord
@@ -124,17 +127,31 @@ def test_the_best_and_worst_of_what(within, good, bad, group):
 
 
 def trajectory(**changes) -> TrajectoryRecord:
-    blank = {
-        **dict.fromkeys(("split",), "train"),
-        **dict.fromkeys(("sample", "iteration", "seed"), 0),
-        **dict.fromkeys(("models", "variables", "usage"), {}),
-        **dict.fromkeys(("messages", "turns"), []),
-        **dict.fromkeys(("preference", "error"), None),
-        **dict.fromkeys(("started", "seconds"), 0.0),
-    }
-    said = {"key": "k", "environment": "w", "scenario": "s", "kind": "calm", "state": "a", "agent_system": "Be brief."}
-    told = {"reward": 6.0, "influence": 0.25, "stop_reason": StopReason.TURN_LIMIT}
-    return TrajectoryRecord(**(blank | said | told | changes))
+    record = TrajectoryRecord(
+        key="k",
+        environment="w",
+        scenario="s",
+        kind="calm",
+        state="a",
+        split="train",
+        sample=0,
+        iteration=0,
+        seed=0,
+        models={},
+        variables={},
+        agent_system="Be brief.",
+        messages=[],
+        turns=[],
+        preference=None,
+        reward=6.0,
+        influence=0.25,
+        stop_reason=StopReason.TURN_LIMIT,
+        error=None,
+        usage={},
+        started=0.0,
+        seconds=0.0,
+    )
+    return record.model_copy(update=changes)
 
 
 def test_a_trajectory_as_a_candidate():
@@ -177,9 +194,9 @@ def test_a_baseline_is_the_mean_of_the_states_own_rewards():
 
 
 def test_scores_that_differ_by_floating_point_alone_are_equal():
-    """7.1 - 6.1 and 8 - 7 are the same: which of the two is taken hangs on the seed, as for any other tie."""
-    candidates = [*rated(6, 7, 8, state="a"), *rated(5.1, 6.1, 7.1, state="b")]
-    assert 7.1 - 6.1 != 8 - 7
+    """The best of either state is one point above the mean of its own: which is taken hangs on the seed, as for any tie."""
+    candidates = [*rated(6, 7, 8, state="a"), *rated(2.1, 3.1, 4.1, state="b")]
+    assert 4.1 - mean([2.1, 3.1, 4.1]) != 8 - 7
     best = [taken(candidates, best=1 / 16, worst=0, baseline=True, seed=seed)[0] for seed in range(20)]
     assert {"a2"} in best
     assert {"b2"} in best
