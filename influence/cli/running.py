@@ -25,7 +25,7 @@ def run_in_folder(
     preset: str,
     resume: bool,
     work: Callable[[RunFolder, Progress], Coroutine[Any, Any, Outcome]],
-    finish: Callable[[RunFolder, Outcome], None] = lambda run, outcome: None,
+    finish: Callable[[RunFolder, Outcome], object] = lambda run, outcome: None,
 ) -> Outcome:
     """Do `work` in the run's folder, shown while it goes on; `finish` belongs to the run too. Ends the command on Ctrl-C."""
     default_name = Path(preset).stem if Path(preset).stem != "config" else config.command

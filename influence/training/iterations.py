@@ -44,6 +44,8 @@ class IterationState(Record):
     iteration: int
     agent: str  # identity of the agent that rolls out, and that training goes on from
     rolled_out: bool = False
+    conversations: int = 0  # of the rollout that is trained on
+    failed: int = 0
     left_out: int = 0  # given trajectories that were not of `train` states
     dataset_digest: str | None = None
     trained: str | None = None  # identity of the agent that training made
@@ -63,7 +65,10 @@ class IterationFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written: {error.strerror}.") from None
-        self.state = self._read() or IterationState(iteration=number, agent=agent.identity)
+        found = self._read()
+        self.state = found or IterationState(iteration=number, agent=agent.identity)
+        if found is None:
+            self.note()  # before its first conversation: from now on this iteration is this agent's
         if self.state.agent != agent.identity:
             raise RunTakenError(
                 f"{self.path} was begun by another agent ({self.state.agent[:12]}) than the one that is there now ({agent.identity[:12]}): "

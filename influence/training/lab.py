@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from influence.config.model_names import parse_model_name
+from influence.engines.digests import full_digest
 from influence.engines.opening import Engines, RoleModel
 from influence.engines.vllm import VllmEngine
 from influence.errors import RunError
@@ -55,10 +56,13 @@ class Lab:
         adapter = parse_model_name(text).adapter
         if self.engine is None or adapter is None:
             return Agent(text)
-        return Agent(text, adapter, self.engine.adapters.describe()[adapter])
+        return Agent(text, adapter, full_digest(Path(adapter)))
 
     async def hand_over(self, agent: Agent) -> None:
-        """Make `agent` the one that replies from now on. A new adapter is added to the running engine, the old one removed."""
+        """Make `agent` the one that replies from now on. A new adapter is added to the running engine, the old one removed.
+
+        An adapter that another role of the same engine has too stays.
+        """
         engine, before = self.engine, self.engines.roles["agent"]
         if engine is None:
             if agent.name != before.name:
@@ -67,7 +71,8 @@ class Lab:
         if agent.adapter is not None:
             await engine.add_adapter(agent.adapter)
         self.engines.roles["agent"] = RoleModel(engine, agent.adapter, agent.name)
-        if before.adapter is not None and before.adapter != agent.adapter:
+        in_use = {role.adapter for role in self.engines.roles.values() if role.engine is engine}
+        if before.adapter is not None and before.adapter not in in_use:
             await engine.remove_adapter(before.adapter)
 
     async def roll_out(self, path: Path, planned: Sequence[Planned], title: str) -> list[TrajectoryRecord]:
@@ -124,6 +129,8 @@ class Lab:
             return None
         self.progress.phase = "measuring the distance from the base model"
         chosen = spaced([t for t in trajectories if t.turns], count)
+        if not chosen:
+            return None
         path, tools = folder / "scored.jsonl", self.training.rules.tools
         write_rows(path, [imitation_rows([t], engine.template, tools)[0] for t in chosen])
         device: Literal["cuda", "cpu"] = "cuda" if self.training.gpus else "cpu"

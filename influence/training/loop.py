@@ -85,15 +85,21 @@ async def rolled_out(lab: Lab, arm: Arm, here: IterationFolder, title: str) -> l
     given = lab.training.given if here.number == 1 else None
     if given is not None and not here.state.rolled_out:
         lines = list(read_lines(given))
-        usable = [line for line in lines if parse_trajectory(line, str(given)).split == "train"]
-        write_atomically(here.trajectories, "".join(f"{line}\n" for line in usable))
-        here.note(rolled_out=True, left_out=len(lines) - len(usable))
+        usable = [line for line in lines if lab.training.may_train_on(parse_trajectory(line, str(given)))]
+        write_atomically(here.trajectories, "".join(usable))
+        here.note(left_out=len(lines) - len(usable))
+        return noted(here, list(read_trajectories(here.path)))
     if here.state.rolled_out:
         return list(read_trajectories(here.path))
     with timed(here, "rolling out"):
         planned = lab.training.rollout_plan(arm, here.number)
         trajectories = await lab.roll_out(here.trajectories, planned, title)
-    here.note(rolled_out=True)
+    return noted(here, trajectories)
+
+
+def noted(here: IterationFolder, trajectories: list[TrajectoryRecord]) -> list[TrajectoryRecord]:
+    """The rollout is whole: write that down."""
+    here.note(rolled_out=True, conversations=len(trajectories), failed=sum(t.failed for t in trajectories))
     return trajectories
 
 
@@ -221,11 +227,11 @@ async def measured_on_heldout(lab: Lab, arm: Arm, here: IterationFolder, agent: 
             }
         if here.number:
             rollout = list(read_trajectories(here.path))
-            metrics["train"] = measure(rollout, threshold, arm.seed)
+            metrics["train"] = {**measure(rollout, threshold, arm.seed), "left_out": here.state.left_out}
             metrics["selection"] = counts(read_selection(here.selection))
             metrics["trainer"] = here.state.facts
+    lab.log(flat(metrics, arm.name))  # first: a kill in between has it logged twice, the other way round it never would be
     write_atomically(here.metrics, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    lab.log(flat(metrics, arm.name))
     return metrics
 
 

@@ -102,7 +102,7 @@ def over_seeds(changes: Mapping[str, Estimate]) -> Estimate:
 
 
 def verdict(change: Estimate) -> str:
-    """ "rose" or "fell" where the interval leaves out zero, else "did not change measurably"."""
+    """ "rose" or "fell" where the interval leaves out zero, else "did not rise"; "is unknown" without a value."""
     if change.low is not None and change.low > 0:
         return "rose"
     if change.high is not None and change.high < 0:

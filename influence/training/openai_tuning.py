@@ -1,4 +1,4 @@
-"""An agent behind OpenAI's fine-tuning API: its training file, one job at the provider, and how an interrupted wait goes on.
+"""An agent behind OpenAI's fine-tuning API: a file, one job at the provider, and how an interrupted wait goes on.
 
 A job is paid for as soon as it is made. So each stage is written down before the next begins, a job is looked for before one
 is made, and whoever stops waiting leaves it running.
@@ -7,33 +7,28 @@ is made, and whoever stops waiting leaves it running.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from influence.chat import Message
 from influence.config.model_names import ModelName
 from influence.config.training import FineTuningSection
 from influence.engines.hosted.accounts import account_for
 from influence.engines.hosted.answers import malformed
 from influence.engines.hosted.faults import Fault, FaultKind, fault_of
-from influence.engines.hosted.openai_wire import to_openai
 from influence.engines.hosted.provider import Patience, patiently
 from influence.errors import ConfigError, TrainerError
 from influence.redaction import redact
-from influence.rollouts.records import Record
-from influence.runs.manifest import write_atomically
 from influence.training.jobs import Steps
+from influence.training.tuning_answers import Event, File, Item, Job, Page, TuningState, keep, losses_in, read_state
 
-STATE = "fine_tuning.json"
 PATIENCE = Patience()
 UPLOAD_SECONDS = 1800.0  # a training file may have 512 MB
 LOOKS = 20  # attempts at one look at a job: some ten minutes without the provider do not end a wait of hours
@@ -43,78 +38,6 @@ LONGEST_SUFFIX = 64
 AGAIN = "run the same command again: what is uploaded and started is kept."
 
 Shape = TypeVar("Shape", bound=BaseModel)
-
-
-def chat_line(messages: Sequence[Message], trained: Collection[int], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One line of a training file: the conversation as the agent saw it, with a loss on the messages in `trained` only.
-
-    `trained` are indices into `messages`; what the agent was not shown is left out.
-    """
-    shown = [(index, message) for index, message in enumerate(messages) if "agent" in message.seen_by]
-    seen = [message for _, message in shown]
-    # A call without a result is sent in words; one that the conversation ends with has no result yet, and stays a call.
-    results = [Message("tool", "", tool_call_id=call.id) for message in seen[-1:] for call in message.tool_calls]
-    sent = to_openai([*seen, *results])[: len(seen)]
-    for (index, message), plain in zip(shown, sent, strict=True):
-        if message.role == "assistant":
-            plain["weight"] = int(index in trained)
-    return {"messages": sent} | ({"tools": [dict(tool) for tool in tools]} if tools else {})
-
-
-def training_file(lines: Sequence[dict[str, Any]]) -> str:
-    """The lines as JSONL, in ASCII: some readers end a line at characters of other alphabets, too."""
-    return "".join(json.dumps(line) + "\n" for line in lines)
-
-
-class TuningState(Record):
-    """`fine_tuning.json`: how far one iteration's training at the provider is. What is not known yet is None."""
-
-    schema_version: Literal[1] = 1
-    digest: str  # of the training file's text
-    base: str  # the model that is trained
-    file: str | None = None
-    uploaded: float | None = None  # by the provider's clock
-    job: str | None = None
-    status: str | None = None
-    model: str | None = None  # the new one
-    trained_tokens: int | None = None
-
-
-class Thing(BaseModel):
-    """What a provider answers, as far as it matters here."""
-
-    id: str
-
-
-class File(Thing):
-    created_at: float
-
-
-class Failure(BaseModel):
-    message: str | None = None
-
-
-class Job(Thing):
-    status: str
-    training_file: str
-    created_at: float
-    fine_tuned_model: str | None = None
-    trained_tokens: int | None = None
-    error: Failure | None = None
-
-
-class Event(Thing):
-    data: Any = None
-
-
-Item = TypeVar("Item", bound=Thing)
-
-
-class Page(BaseModel, Generic[Item]):
-    """Part of a list, newest first."""
-
-    data: list[Item]
-    has_more: bool = False
 
 
 class OpenAiTuner:
@@ -137,14 +60,26 @@ class OpenAiTuner:
         self._section, self._patience, self._clock, self._sleep = section, patience, clock, sleep
         self._open: Any = None
 
-    async def train(self, base_model: str, text: str, epochs: int, seed: int, state: Path, suffix: str, steps: Steps) -> str:
+    async def train(
+        self,
+        base_model: str,
+        text: str,
+        epochs: int,
+        seed: int,
+        state: Path,
+        suffix: str,
+        steps: Steps,
+        note: Callable[[str], None] = lambda words: None,
+    ) -> str:
         """The name of the new model, once it is trained. Raises TrainerError.
 
         `base_model` is what the provider calls it, `epochs` what is meant where [fine_tuning] says none. A later call with
-        the same `state` goes on where this one ended. Each call tells `steps` the whole curve, from the first step on.
+        the same `state` goes on where this one ended. Each call tells `steps` the whole curve, from the first step on, and
+        `note` in words how far the job is.
         """
         held = read_state(state, sha256(text.encode()).hexdigest(), base_model)
         if held.file is None:
+            note("uploading the training file")
             file = await self._asked("uploading the training file", partial(self._uploaded, text, held.digest))
             held = keep(state, held, file=file.id, uploaded=file.created_at)
         if held.job is None:
@@ -158,7 +93,7 @@ class OpenAiTuner:
             job = await self._asked("making the fine-tuning job", partial(self._made, request, held.uploaded or 0))
             held = keep(state, held, job=job.id, status=job.status)
         if held.model is None:
-            return await self._waited(held, state, steps)
+            return await self._waited(held, state, steps, note)
         await self._tell(held.job or "", 0, steps)
         return held.model
 
@@ -173,12 +108,15 @@ class OpenAiTuner:
         chosen = {"learning_rate_multiplier": multiplier} if multiplier is not None else {}
         return {"n_epochs": self._section.epochs or epochs, **chosen}
 
-    async def _waited(self, held: TuningState, state: Path, steps: Steps) -> str:
+    async def _waited(self, held: TuningState, state: Path, steps: Steps, note: Callable[[str], None]) -> str:
         """Look at the job until it has ended."""
-        until, told = self._clock() + self._section.hours * 3600, 0
+        until, told, status = self._clock() + self._section.hours * 3600, 0, ""
         patience = replace(self._patience, attempts=max(LOOKS, self._patience.attempts))
         while True:
             job = await self._asked(f"looking at the job {held.job}", partial(self._found, held.job or ""), patience)
+            if job.status != status:
+                status = job.status
+                note(f"job {job.id}: {status.replace('_', ' ')}")
             told = await self._tell(job.id, told, steps)
             done = job.status == "succeeded"
             model = job.fine_tuned_model if done else None
@@ -308,35 +246,3 @@ class OpenAiTuner:
                 api_key=account.key, base_url=account.base_url, timeout=self._patience.timeout, max_retries=0
             )
         return self._open
-
-
-def losses_in(events: Sequence[Event]) -> dict[int, float]:
-    """The training loss of each step that the events tell of."""
-    data = [event.data for event in events if isinstance(event.data, dict)]
-    return {d["step"]: d["train_loss"] for d in data if type(d.get("step")) is int and type(d.get("train_loss")) in (int, float)}
-
-
-def read_state(path: Path, digest: str, base: str) -> TuningState:
-    """How far a training is. Raises TrainerError for the state of another one."""
-    anew = (
-        f"Remove {path} to train anew, with another job; one that has begun goes on at the provider until it is cancelled there."
-    )
-    try:
-        held = TuningState.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return TuningState(digest=digest, base=base)
-    except (OSError, ValueError):
-        raise TrainerError(f"{path}: this is no state of a fine-tuning of this version.\n    {anew}") from None
-    if held.digest != digest:
-        raise TrainerError(f"{path}: this fine-tuning began with other training data (digest {held.digest[:12]}).\n    {anew}")
-    if held.base != base:
-        raise TrainerError(f"{path}: this fine-tuning began from {held.base} and not from {base}.\n    {anew}")
-    return held
-
-
-def keep(path: Path, state: TuningState, **news: Any) -> TuningState:
-    """Write down what is new."""
-    newer = state.model_copy(update=news)
-    if newer != state:
-        write_atomically(path, redact(newer.model_dump_json(indent=2)) + "\n")
-    return newer

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from math import ceil
-from random import Random
 
 from influence.seeds import generator
 from influence.training.rows import Row
@@ -44,9 +43,7 @@ def in_blocks(rows: Sequence[Row], block: int, seed: int) -> list[Row]:
             blocks[place].append(row)
             room[place] -= 1
             taken[place] += 1
-    whole, short = blocks[:-1], blocks[-1]
-    random.shuffle(whole)
-    return [row for one in [*whole, short] for row in _in_a_circle(one, random)]
+    return [row for one in blocks for row in _in_a_circle(one)]
 
 
 def _crowding(same: int, size: int) -> tuple[int, int]:
@@ -54,12 +51,11 @@ def _crowding(same: int, size: int) -> tuple[int, int]:
     return max(0, 2 * same - size), same
 
 
-def _in_a_circle(rows: list[Row], random: Random) -> list[Row]:
-    """The rows of a block in a random order in which rows of one prompt are no neighbours, if none has over half of them.
+def _in_a_circle(rows: list[Row]) -> list[Row]:
+    """The rows of a block in an order in which rows of one prompt are no neighbours, if none has over half of them.
 
     Those of the commonest prompt take every other place, and so on; the last place is the first one's neighbour.
     """
-    rows = random.sample(rows, len(rows))
     by_prompt: dict[tuple[int, ...], list[Row]] = defaultdict(list)
     for row in rows:
         by_prompt[tuple(row.prompt_ids)].append(row)

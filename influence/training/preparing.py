@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from influence.config.commands import TrainConfig, TrainEiConfig
 from influence.config.model_names import HOSTED_SCHEMES, LOCAL_SCHEMES, parse_model_name
+from influence.config.places import is_file, is_folder
 from influence.config.sections import EngineSection
+from influence.engines.devices import choose_gpus, visible_gpus
 from influence.engines.opening import pool_gpus
 from influence.environments.world import Environment, InitialState
-from influence.errors import ConfigError, RunTakenError
+from influence.errors import ConfigError, RunError
 from influence.rollouts.cast import Rules, rules_from
 from influence.rollouts.draws import Planned, in_turns, plan
 from influence.rollouts.preparing import checked_environment, initial_states, planned_rollout
 from influence.rollouts.reading import TRAJECTORIES, read_trajectories
+from influence.rollouts.records import TrajectoryRecord
 from influence.training.launching import accumulation, launch, missing_packages
 from influence.training.openai_tuning import OpenAiTuner
 from influence.training.static_data import StaticData, load_static, require_labels
-
-Method = str
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,21 @@ class Training:
         samples = self.config.training.heldout_samples
         return plan(self.heldout_states, len(self.heldout_states) * samples, samples, "fixed", 0, arm.seed)
 
+    def may_train_on(self, trajectory: TrajectoryRecord) -> bool:
+        """Whether a given trajectory is of a `train` state: when it was held, and in the environment as it is now."""
+        return trainable(trajectory, self.environment)
+
     @property
     def engine(self) -> EngineSection:
-        """The engine's section, with room for adapters of the rank that is trained."""
+        """The engine's section with room for the adapters: of the rank that is trained, a new one beside the old, and other roles' own."""
         engine, rank = self.config.engine, self.config.trainer.lora.rank
         ranks = sorted(get_args(EngineSection.model_fields["max_lora_rank"].annotation))
-        return engine.model_copy(update={"max_lora_rank": max(engine.max_lora_rank, next(r for r in ranks if r >= rank))})
+        others = {parse_model_name(text).adapter for role, text in self.config.models.by_role().items() if role != "agent"}
+        room = {
+            "max_lora_rank": max(engine.max_lora_rank, next(r for r in ranks if r >= rank)),
+            "max_loras": max(engine.max_loras, len(others - {None}) + 2),
+        }
+        return engine.model_copy(update=room)
 
 
 def prepare(config: TrainConfig) -> Training:
@@ -74,7 +85,7 @@ def prepare(config: TrainConfig) -> Training:
     static = load_static(config.static_data) if config.static_data.fraction else None
     if static is not None:
         require_labels(static, [True] if config.command == "train-ei" else [True, False])
-    given = _given(config.training.start_from, environment.name) if config.training.start_from is not None else None
+    given = _given(config.training.start_from, environment) if config.training.start_from is not None else None
     return Training(config, environment, rules_from(config, environment.file), train, heldout, arms, static, given, gpus)
 
 
@@ -108,7 +119,7 @@ def _check_agent(config: TrainConfig) -> list[int]:
     if agent.scheme not in LOCAL_SCHEMES:
         raise ConfigError(f"{where}: a scripted agent has nothing to train. Name a local model, such as `embedded`.")
     trainer = config.trainer
-    gpus = trainer.distributed.gpus if trainer.distributed.gpus is not None else pool_gpus(config.engine)
+    gpus = _trainer_gpus(config)
     devices = launch(trainer, gpus, Path("."), Path("job.json")).devices
     accumulation(trainer.batch_size, trainer.device_batch_size, devices, least=2 if config.command == "train-kto" else 1)
     if missing := missing_packages(trainer):
@@ -116,24 +127,46 @@ def _check_agent(config: TrainConfig) -> list[int]:
     return gpus
 
 
-def _given(name: str, environment: str) -> Path:
+def _trainer_gpus(config: TrainConfig) -> list[int]:
+    own = config.trainer.distributed.gpus
+    if own is None:
+        return pool_gpus(config.engine)
+    try:
+        return choose_gpus(own, visible_gpus() if own else [])
+    except ConfigError as error:
+        raise ConfigError(f"trainer.distributed.gpus: {error}") from None
+
+
+def trainable(trajectory: TrajectoryRecord, environment: Environment) -> bool:
+    """Whether a trajectory is of a `train` state, and still is: an environment may have been split anew since it was held."""
+    heldout = {state.address for state in environment.initial_states if state.split == "heldout"}
+    t = trajectory
+    return t.split == "train" and f"{t.environment}/{t.scenario}/{t.kind}/{t.state}" not in heldout
+
+
+def _given(name: str, environment: Environment) -> Path:
     """The trajectories of a run, or a file of them. Raises ConfigError for what cannot be trained on here."""
     path = Path(name)
-    file = path / TRAJECTORIES if path.is_dir() else path
-    if not file.is_file():
+    file = path / TRAJECTORIES if is_folder(path) else path
+    if not is_file(file):
         raise ConfigError(
             f"training.start_from: there are no trajectories at {file}. Name a run of `influence simulate`, or its {TRAJECTORIES}."
         )
     try:
-        usable = [t for t in read_trajectories(file.parent, file.name) if t.split == "train"]
-    except RunTakenError as error:
+        there = list(read_trajectories(file.parent, file.name))
+    except RunError as error:
         raise ConfigError(f"training.start_from: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"training.start_from: {file} cannot be read: {error.strerror}.") from None
+    if twice := next((key for key, count in Counter(t.key for t in there).items() if count > 1), None):
+        raise ConfigError(f"training.start_from: {file} has the conversation {twice} more than once.")
+    usable = [t for t in there if trainable(t, environment)]
     if not usable:
         raise ConfigError(
             f"training.start_from: {file} has no conversation from a `train` state, and training never sees others."
         )
-    if others := sorted({t.environment for t in usable} - {environment}):
+    if others := sorted({t.environment for t in usable} - {environment.name}):
         raise ConfigError(
-            f"training.start_from: {file} is of the environment {others[0]}, and `environment.name` is {environment}."
+            f"training.start_from: {file} is of the environment {others[0]}, and `environment.name` is {environment.name}."
         )
     return file

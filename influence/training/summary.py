@@ -110,8 +110,7 @@ def time_spent(results: Results, starting: float, seconds: float) -> dict[str, A
 
 
 def too_many_failed(training: Training, results: Results) -> bool:
-    """Whether some rollout had a larger share of failed conversations than the configuration allows."""
-    rollouts = [
-        one[part] for result in results.values() for one in result.measured for part in ("heldout", "train") if part in one
-    ]
-    return any(r["failed"] > training.config.rollout.max_failed * max(1, r["conversations"]) for r in rollouts)
+    """Whether some rollout, measured or not, had a larger share of failed conversations than the configuration allows."""
+    heldout = [(m["heldout"]["failed"], m["heldout"]["conversations"]) for result in results.values() for m in result.measured]
+    trained_on = [(state.failed, state.conversations) for result in results.values() for state in result.states]
+    return any(failed > training.config.rollout.max_failed * there for failed, there in heldout + trained_on)

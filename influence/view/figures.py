@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIGURE = "training.png"
 WIDTH, HEIGHT, DPI = 11.0, 6.5, 150
 TITLE_INCHES, LINE_INCHES = 0.34, 0.19
-TEXT_CHARACTERS = 150  # of the smaller text that fit in a line
+TITLE_CHARACTERS, TEXT_CHARACTERS = 75, 140  # that fit in a line
 LEGEND_COLUMNS = 6
 MOST_BARS = 10  # with more measurements than these, bars stand too close to be told apart: bands take their place
 
@@ -157,10 +157,10 @@ def headline(summary: Mapping[str, Any]) -> list[str]:
         return list(summary["sentences"])
     found = []
     for group in summary["over_seeds"]:
-        changes = [f"{name} {_change(group['change'][name])}" for name in ("reward", "influence")]
         seeds = sum(arm["control"] is group["control"] for arm in summary["arms"])
         how = "lot" if group["control"] else "reward"
-        found.append(f"Selected by {how}, mean change over {seeds} seeds (t interval): held-out {'; held-out '.join(changes)}.")
+        changes = [f"{name} {_change(group['change'][name], seeds)}" for name in ("reward", "influence")]
+        found.append(f"Mean held-out change over {seeds} seeds (t interval), selected by {how}: {'; '.join(changes)}.")
     return found
 
 
@@ -172,7 +172,8 @@ def note(arms: Sequence[Mapping[str, Any]]) -> str:
     each = " each" if len(arms) > 1 else ""
     return (
         f"Held-out states only: {count} conversations from {states} initial states an iteration{each}. 95 % intervals: "
-        "cluster bootstrap over initial states; for shares, Wilson. Without a veto, its threshold is 0.5."
+        "cluster bootstrap over initial states; for shares, Wilson.\n"
+        "The distance is read from the first replies of some of these conversations. Without a veto, its threshold is 0.5."
     )
 
 
@@ -189,7 +190,9 @@ def _draw_panel(ax: Axes, panel: Panel, series: Sequence[Series]) -> None:
     ]
     if any(known) and panel.from_zero:
         ax.axhline(0.0, color=GREY, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=1)
-        ax.annotate("untrained", (0.02, 0.0), (0, 3), ("axes fraction", "data"), "offset points", fontsize=8, color=GREY)
+        ax.annotate(
+            "untrained", (0.99, 0.0), (0, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=8, color=GREY
+        )
     if not any(known):
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=GREY)
         ax.set_yticks([])
@@ -230,8 +233,8 @@ def _line(series: Series, small: bool = False) -> dict[str, Any]:
 
 def _heading(figure: Figure, name: str, lines: Sequence[str]) -> float:
     """Write name and headline at the top. Returns where the panels may begin, as a share of the height."""
-    title = "\n".join(wrap(name, 95))
-    text = [part for line in lines for part in wrap(line, TEXT_CHARACTERS)]
+    title = "\n".join(wrap(name, TITLE_CHARACTERS))
+    text = [part for line in lines for part in wrap(line, TEXT_CHARACTERS, break_on_hyphens=False)]
     height = HEIGHT - 0.12
     figure.text(0.012, height / HEIGHT, title, fontsize=14, fontweight="bold", va="top")
     height -= TITLE_INCHES * max(1, title.count("\n") + 1)
@@ -244,7 +247,7 @@ def _legend_and_note(figure: Figure, series: Sequence[Series], text: str) -> flo
     from matplotlib.lines import Line2D
 
     figure.text(0.012, 0.08 / HEIGHT, text, fontsize=8, color="#555555", va="bottom")
-    height = 0.08 + LINE_INCHES
+    height = 0.08 + LINE_INCHES * (text.count("\n") + 1)
     if len(series) > 1:
         rows = -(-len(series) // LEGEND_COLUMNS)
         figure.legend(
@@ -266,12 +269,13 @@ def _known(heldout: Mapping[str, Any], kind: str | None, key: str) -> Mapping[st
     return estimate
 
 
-def _change(change: Mapping[str, Any]) -> str:
-    """ "+0.210 [+0.150, +0.270]", "unknown" where it is."""
+def _change(change: Mapping[str, Any], seeds: int) -> str:
+    """ "+0.210 [+0.150, +0.270]", with the number of seeds that know it where that is not all."""
     if change["value"] is None:
         return "unknown"
     interval = "" if change["low"] is None else f" [{change['low']:+.3f}, {change['high']:+.3f}]"
-    return f"{change['value']:+.3f}{interval}"
+    some = "" if change["n"] == seeds else f" (known for {change['n']})"
+    return f"{change['value']:+.3f}{interval}{some}"
 
 
 def _look(number: int, start: int = 0) -> tuple[str, str]:

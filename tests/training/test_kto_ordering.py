@@ -142,6 +142,15 @@ def test_rows_that_have_nothing_in_common_may_come_anywhere():
         assert {in_blocks(rows, 4, seed)[place].key for seed in range(150)} == {row.key for row in rows}
 
 
+def test_rows_of_one_prompt_may_come_into_any_blocks():
+    """But for the last one, which is short."""
+    chosen = set()
+    for seed in range(100):
+        parts = cut(in_blocks(rows_of(2, *[1] * 9), 3, seed), 3)
+        chosen.add(tuple(n for n, part in enumerate(parts) if any(row.key.startswith("0/") for row in part)))
+    assert chosen == {(0, 1), (0, 2), (1, 2)}
+
+
 def test_the_rows_that_were_given_stay_as_they_were():
     rows = rows_of(3, 1, 2)
     in_blocks(rows, 2, 5)

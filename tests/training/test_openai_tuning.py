@@ -22,7 +22,9 @@ from influence.config.model_names import parse_model_name
 from influence.config.training import FineTuningSection
 from influence.engines.hosted.provider import Patience
 from influence.errors import ConfigError, TrainerError
-from influence.training.openai_tuning import STATE, OpenAiTuner, chat_line, training_file
+from influence.training.hosted_rows import chat_line, training_file
+from influence.training.openai_tuning import OpenAiTuner
+from influence.training.tuning_answers import STATE
 from tests.loopback import Behaviour, Fault, Server, serving
 from tests.loopback.fine_tuning import BEGINNING, FILES, JOBS, Job, file_mistake
 

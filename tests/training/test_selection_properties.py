@@ -8,7 +8,7 @@ from math import ceil
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from influence.config.training import SelectionSection, VetoSection
@@ -25,6 +25,7 @@ from influence.training.selection import (
     write_selection,
 )
 
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])  # other work on this machine is not a failure
 UNKEPT = 1e-8  # scores are told apart down to here
 REWARDS = st.integers(1, 10) | st.sampled_from([22 / 3, 7.5]) | st.floats(1, 10)
 LEVELS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
@@ -77,6 +78,7 @@ def ceil_of(fraction: float, n: int) -> int:
     return ceil(Fraction(fraction) * n)  # sixteenths are exact
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS)
 def test_every_candidate_has_one_verdict(candidates, rule, seed):
     selected = select(candidates, rule, seed)
@@ -92,12 +94,14 @@ def test_every_candidate_has_one_verdict(candidates, rule, seed):
     assert not set(POSITIVES) & set(NEGATIVES)
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS, st.randoms())
 def test_the_order_of_the_input_does_not_show(candidates, rule, seed, random):
     shuffled = random.sample(candidates, len(candidates))
     assert select(shuffled, rule, seed) == select(candidates, rule, seed)
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS)
 def test_groups_do_not_see_each_other(candidates, rule, seed):
     """Each group on its own is judged as it is among the others, the states' baselines permitting: no group cuts a state."""
@@ -107,6 +111,7 @@ def test_groups_do_not_see_each_other(candidates, rule, seed):
             assert one == whole[one.key]
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS)
 def test_never_more_than_the_share(candidates, rule, seed):
     for members in grouped(select(candidates, rule, seed)).values():
@@ -115,6 +120,7 @@ def test_never_more_than_the_share(candidates, rule, seed):
 
 
 @pytest.mark.parametrize("method", ["reward", "random"])
+@unhurried
 @given(st.data(), some_candidates(missing=False), SEEDS)
 def test_without_veto_and_margin_up_to_half_of_a_group_is_just_the_share(method, data, candidates, seed):
     """And a group too small for both gives up its worst."""
@@ -126,6 +132,7 @@ def test_without_veto_and_margin_up_to_half_of_a_group_is_just_the_share(method,
         assert number(members, Verdict.NEGATIVE) == min(ceil_of(worst, n), n - ceil_of(best, n))
 
 
+@unhurried
 @given(some_candidates(), some_rule(method="reward"), SEEDS)
 def test_nobody_better_is_passed_over(candidates, rule, seed):
     kept_out = {Verdict.VETOED, Verdict.VETOED_NEGATIVE, Verdict.NO_INFLUENCE}
@@ -143,6 +150,7 @@ def test_nobody_better_is_passed_over(candidates, rule, seed):
         assert not good or not bad or min(good) >= max(bad)
 
 
+@unhurried
 @given(some_candidates(), some_rule(method="reward"), SEEDS)
 def test_examples_keep_the_margin_from_their_groups_median(candidates, rule, seed):
     for members in grouped(select(candidates, rule, seed)).values():
@@ -154,6 +162,7 @@ def test_examples_keep_the_margin_from_their_groups_median(candidates, rule, see
                 assert middle - one.score >= rule.min_margin - UNKEPT
 
 
+@unhurried
 @given(some_candidates(), some_rule(method="reward"), SEEDS)
 def test_a_place_stays_empty_only_where_nobody_may_have_it(candidates, rule, seed):
     """Places that are left over mean: everybody far enough from the median is selected or kept out by the veto."""
@@ -166,6 +175,7 @@ def test_a_place_stays_empty_only_where_nobody_may_have_it(candidates, rule, see
             assert all(round(middle - one.score, 9) < rule.min_margin or one.score > middle for one in idle)
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS)
 def test_no_example_is_over_its_threshold_or_of_unknown_influence(candidates, rule, seed):
     veto = rule.veto
@@ -188,6 +198,7 @@ def test_no_example_is_over_its_threshold_or_of_unknown_influence(candidates, ru
             assert (veto.positives, veto.negatives) != (None, None)
 
 
+@unhurried
 @given(some_candidates(), some_rule(veto=VetoSection()), SEEDS)
 def test_influence_means_nothing_without_a_veto(candidates, rule, seed):
     unknown = [Candidate(c.key, c.state, c.scenario, c.environment, c.reward, None, c.failed) for c in candidates]
@@ -195,6 +206,7 @@ def test_influence_means_nothing_without_a_veto(candidates, rule, seed):
     assert [one.verdict for one in told] == [one.verdict for one in untold]
 
 
+@unhurried
 @given(st.data(), some_candidates(), SEEDS)
 def test_by_lot_without_a_veto_as_many_are_taken_as_by_reward(data, candidates, seed):
     rule = data.draw(some_rule(veto=VetoSection()))
@@ -206,6 +218,7 @@ def test_by_lot_without_a_veto_as_many_are_taken_as_by_reward(data, candidates, 
             assert number(by_lot[group], verdict) == number(members, verdict)
 
 
+@unhurried
 @given(st.data(), some_candidates(missing=False), SEEDS, st.randoms())
 def test_by_lot_it_does_not_matter_who_has_which_reward(data, candidates, seed, random):
     """The group's rewards may say how many are taken (a margin), but not who."""
@@ -218,6 +231,7 @@ def test_by_lot_it_does_not_matter_who_has_which_reward(data, candidates, seed, 
     assert [one.verdict for one in select(candidates, rule, seed)] == [one.verdict for one in select(others, rule, seed)]
 
 
+@unhurried
 @given(st.data(), some_candidates(missing=False), SEEDS, st.integers(1, 5))
 def test_a_baseline_makes_up_for_a_states_difficulty(data, candidates, seed, harder):
     """Rewards in whole points are exact, and so is a state in which all of them are lower."""
@@ -230,6 +244,7 @@ def test_a_baseline_makes_up_for_a_states_difficulty(data, candidates, seed, har
     assert [one.verdict for one in select(whole, rule, seed)] == [one.verdict for one in select(lower, rule, seed)]
 
 
+@unhurried
 @given(some_candidates(), some_rule(), SEEDS)
 def test_what_is_written_is_read_again(tmp_path_factory, candidates, rule, seed):
     path = tmp_path_factory.mktemp("selection") / "selection.jsonl"
