@@ -113,11 +113,17 @@ def _command(layer: Layer) -> str:
 def resolve(config: type[Config], layers: Sequence[Layer]) -> Config:
     """Merge the layers over the defaults and check the result. Raises ConfigError that names the layer at fault."""
     expected = config.model_fields["command"].default
+    said = [layer for layer in layers if "command" in layer.data]
+    commands = [_command(layer) for layer in said]
+    if commands and commands[-1] != expected:
+        where = place(said[-1].source, said[-1].text, ("command",))
+        raise ConfigError(f"{where}: this file is for `influence {commands[-1]}`, not for `influence {expected}`.")
+    # a file may extend one of another command, if it says its own
+    layers = [
+        Layer(layer.source, {**layer.data, "command": expected}, layer.text) if layer in said else layer for layer in layers
+    ]
     merged: dict[str, Any] = {}
     for layer in layers:
-        if "command" in layer.data and (command := _command(layer)) != expected:
-            where = place(layer.source, layer.text, ("command",))
-            raise ConfigError(f"{where}: this file is for `influence {command}`, not for `influence {expected}`.")
         merged = merge(merged, layer.data)
     problems = [problem for layer in layers for problem in _misshapen(config, layer)]
     if problems:

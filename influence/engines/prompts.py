@@ -66,7 +66,7 @@ class ChatTemplate:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of some words of an answer, without special tokens."""
-        return self._encode(text)
+        return self._encode(text, True)
 
     def end_ids(self) -> tuple[int, ...]:
         """What a model writes to end its message: the special token that the template puts behind a reply."""

@@ -22,7 +22,7 @@ from influence.training.iterations import Agent, IterationFolder, IterationState
 from influence.training.jobs import TrainingJob
 from influence.training.lab import Lab, timed
 from influence.training.measures import influence_of, measure, paired_change, reward_of
-from influence.training.preparing import Arm
+from influence.training.preparing import Arm, heldout_addresses, trainable
 from influence.training.rows import Row, read_rows, write_rows
 from influence.training.selection import (
     NEGATIVES,
@@ -84,11 +84,10 @@ async def rolled_out(lab: Lab, arm: Arm, here: IterationFolder, title: str) -> l
     """The trajectories of this iteration, all from `train` states."""
     given = lab.training.given if here.number == 1 else None
     if given is not None and not here.state.rolled_out:
-        lines = list(read_lines(given))
-        usable = [line for line in lines if lab.training.may_train_on(parse_trajectory(line, str(given)))]
+        lines, heldout = list(read_lines(given)), heldout_addresses(lab.training.environment)
+        usable = [line for line in lines if trainable(parse_trajectory(line, str(given)), heldout)]
         write_atomically(here.trajectories, "".join(usable))
-        here.note(left_out=len(lines) - len(usable))
-        return noted(here, list(read_trajectories(here.path)))
+        return noted(here, list(read_trajectories(here.path)), left_out=len(lines) - len(usable))
     if here.state.rolled_out:
         return list(read_trajectories(here.path))
     with timed(here, "rolling out"):
@@ -97,9 +96,10 @@ async def rolled_out(lab: Lab, arm: Arm, here: IterationFolder, title: str) -> l
     return noted(here, trajectories)
 
 
-def noted(here: IterationFolder, trajectories: list[TrajectoryRecord]) -> list[TrajectoryRecord]:
+def noted(here: IterationFolder, trajectories: list[TrajectoryRecord], left_out: int = 0) -> list[TrajectoryRecord]:
     """The rollout is whole: write that down."""
-    here.note(rolled_out=True, conversations=len(trajectories), failed=sum(t.failed for t in trajectories))
+    failed = sum(t.failed for t in trajectories)
+    here.note(rolled_out=True, conversations=len(trajectories), failed=failed, left_out=left_out)
     return trajectories
 
 

@@ -83,6 +83,7 @@ class OpenAiTuner:
             file = await self._asked("uploading the training file", partial(self._uploaded, text, held.digest))
             held = keep(state, held, file=file.id, uploaded=file.created_at)
         if held.job is None:
+            note("making the job")
             request = {
                 "model": base_model,
                 "training_file": held.file,

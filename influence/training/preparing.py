@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -56,10 +57,6 @@ class Training:
         """The same conversations with the same seeds in every iteration, so that iterations are compared pair by pair."""
         samples = self.config.training.heldout_samples
         return plan(self.heldout_states, len(self.heldout_states) * samples, samples, "fixed", 0, arm.seed)
-
-    def may_train_on(self, trajectory: TrajectoryRecord) -> bool:
-        """Whether a given trajectory is of a `train` state: when it was held, and in the environment as it is now."""
-        return trainable(trajectory, self.environment)
 
     @property
     def engine(self) -> EngineSection:
@@ -137,9 +134,12 @@ def _trainer_gpus(config: TrainConfig) -> list[int]:
         raise ConfigError(f"trainer.distributed.gpus: {error}") from None
 
 
-def trainable(trajectory: TrajectoryRecord, environment: Environment) -> bool:
+def heldout_addresses(environment: Environment) -> set[str]:
+    return {state.address for state in environment.initial_states if state.split == "heldout"}
+
+
+def trainable(trajectory: TrajectoryRecord, heldout: Collection[str]) -> bool:
     """Whether a trajectory is of a `train` state, and still is: an environment may have been split anew since it was held."""
-    heldout = {state.address for state in environment.initial_states if state.split == "heldout"}
     t = trajectory
     return t.split == "train" and f"{t.environment}/{t.scenario}/{t.kind}/{t.state}" not in heldout
 
@@ -160,7 +160,8 @@ def _given(name: str, environment: Environment) -> Path:
         raise ConfigError(f"training.start_from: {file} cannot be read: {error.strerror}.") from None
     if twice := next((key for key, count in Counter(t.key for t in there).items() if count > 1), None):
         raise ConfigError(f"training.start_from: {file} has the conversation {twice} more than once.")
-    usable = [t for t in there if trainable(t, environment)]
+    heldout = heldout_addresses(environment)
+    usable = [t for t in there if trainable(t, heldout)]
     if not usable:
         raise ConfigError(
             f"training.start_from: {file} has no conversation from a `train` state, and training never sees others."

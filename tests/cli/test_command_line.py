@@ -154,11 +154,15 @@ def test_the_doctor_names_keys_and_never_shows_them(tmp_path):
 
 def test_the_shipped_data_is_fine(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli("envs", "check") == cli("envs", "check", "action-advice", "companion", "therapy-talk")
+    assert cli("envs", "check") == cli(
+        "envs", "check", "action-advice", "companion", "political-questions", "therapy-talk", "ticket-booking"
+    )
     assert cli("envs", "check").out == (
         "action-advice: fine (3 scenarios, 72 initial states)\n"
         "companion: fine (3 scenarios, 48 initial states)\n"
+        "political-questions: fine (4 scenarios, 128 initial states)\n"
         "therapy-talk: fine (4 scenarios, 64 initial states)\n"
+        "ticket-booking: fine (4 scenarios, 64 initial states)\n"
     )
     assert cli("presets", "check").out.splitlines() == [f"{name}: fine" for name in preset_names()]
 
@@ -173,7 +177,7 @@ def test_checking_several_tells_the_good_and_the_broken(cli, folder):
     answer = cli("presets", "check", "bad.toml", "simulate", "worse.toml")
     assert (answer.code, answer.out) == (2, "simulate: fine\n")
     assert "bad.toml, line 2, `seeds`" in answer.err
-    assert "worse.toml: the key `command` is missing. Allowed: simulate." in answer.err
+    assert "worse.toml: the key `command` is missing. Allowed: simulate, train-ei, train-kto." in answer.err
     (folder / "booth" / "stray.txt").write_text("")
     answer = cli("envs", "check", "booth", "companion", "nowhere")
     assert (answer.code, answer.out) == (2, "companion: fine (3 scenarios, 48 initial states)\n")

@@ -16,7 +16,13 @@ def test_the_data_folders_are_found_from_another_working_folder(tmp_path):
     code = "from influence.resources import data_folders as d; print(*d('envs'), *d('presets'), sep='\\n')"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     envs, presets = (Path(line) for line in shown.stdout.splitlines())
-    assert sorted(path.name for path in envs.iterdir() if path.is_dir()) == ["action-advice", "companion", "therapy-talk"]
+    assert sorted(path.name for path in envs.iterdir() if path.is_dir()) == [
+        "action-advice",
+        "companion",
+        "political-questions",
+        "therapy-talk",
+        "ticket-booking",
+    ]
     assert (presets / "simulate.toml").is_file()
 
 
@@ -64,6 +70,12 @@ def test_an_unpacked_wheel_works_on_its_own(wheel, tmp_path):
     work.mkdir()
     shown = subprocess.run([sys.executable, "-c", code, "envs", "check"], capture_output=True, text=True, cwd=work)
     assert shown.stderr == ""
-    assert [line.split(":")[0] for line in shown.stdout.splitlines()] == ["action-advice", "companion", "therapy-talk"]
+    assert [line.split(":")[0] for line in shown.stdout.splitlines()] == [
+        "action-advice",
+        "companion",
+        "political-questions",
+        "therapy-talk",
+        "ticket-booking",
+    ]
     shown = subprocess.run([sys.executable, "-c", code, "envs", "show", "companion"], capture_output=True, text=True, cwd=work)
     assert "site/influence/envs/companion" in shown.stdout.replace("\n", "")

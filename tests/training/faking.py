@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from math import log
 from pathlib import Path
@@ -64,7 +65,9 @@ class Event(NamedTuple):
 class Stage:
     """How the fakes behave, and their diary."""
 
-    step: int = 1  # how many levels a training raises the agent
+    step: Callable[[int], int] = lambda iteration: 1  # how many levels a training raises the agent
+    liked: float = LIKED  # rating points for each PLUS
+    taste: int = 1  # -1: what was rated high by chance is rated low
     diary: list[Event] = field(default_factory=list)
     prompts: dict[tuple[str, int], list[int]] = field(default_factory=dict)  # (conversation, turn) -> what the agent was given
     keep_prompts: bool = False
@@ -86,6 +89,11 @@ def model() -> Model:
     return make_model("chatml")
 
 
+@cache
+def _ids(text: str) -> tuple[int, ...]:
+    return model().ids_as_sampled(text)
+
+
 class FakeLocal(VllmEngine):
     """The agent's engine, with the real table of adapters and nothing behind it."""
 
@@ -94,6 +102,7 @@ class FakeLocal(VllmEngine):
 
     async def open(self) -> None:
         self._tokenizer, self.template = model().tokenizer, model().template
+        self.stage.note("open", None)
 
     async def close(self) -> None:
         self.stage.note("close", None)
@@ -130,7 +139,7 @@ class FakeLocal(VllmEngine):
         digest, level = ("base", 0) if adapter is None else (self.adapters.describe()[adapter], self.adapters.request(adapter))
         draw = generator(call.seed, digest)
         words = " ".join(draw.choices(WORDS, k=draw.randint(2, 6)))
-        ids = model().ids_as_sampled(f"{words} {PLUS * level}" if level else words)
+        ids = _ids(f"{words} {PLUS * level}" if level else words)
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
         usage = Usage(1, 10, 0, len(ids) + 1)
         return Completion(text, Finish.STOP, usage, token_ids=(*ids, model().end), content_ids=ids)
@@ -143,7 +152,8 @@ class FakeLocal(VllmEngine):
         text = messages[-1].content
         chance = fraction(call.role, text)
         if tuple(labels) == tuple(RATING_LABELS):
-            return LabelLogprobs(_between(2.0 + chance + LIKED * text.count(PLUS)), Usage(1, 10, 8, 1))
+            rating = 5.5 + self.stage.taste * (chance - 0.5) + self.stage.liked * text.count(PLUS)
+            return LabelLogprobs(_between(rating), Usage(1, 10, 8, 1))
         if tuple(labels) == tuple(YES_NO_LABELS):
             shares = {"0": 1 - chance, "1": chance}
         else:
@@ -190,14 +200,14 @@ class FakeTrainer:
         out = Path(job.out)
         shutil.rmtree(out, ignore_errors=True)
         for step in (1, 2):
-            self.stage.moment(f"step {step}")
-            steps({"step": step, "steps": 2, "loss": 1 / step})
+            self.stage.moment(f"iteration {job.iteration}, before step {step}")
+            steps({"step": step, "steps": 2, "loss": 1 / step, "learning_rate": job.learning_rate})
         if job.iteration in self.stage.failing_trainings:
             raise TrainerError("the trainer failed: out of memory")
         made_from = sha256(json.dumps([tried["dataset"], start, job.seed, job.learning_rate]).encode()).hexdigest()
         out.mkdir()
         (out / "adapter_config.json").write_text("{}")
-        (out / WEIGHTS).write_text(json.dumps({"level": level + self.stage.step, "made_from": made_from}))
+        (out / WEIGHTS).write_text(json.dumps({"level": level + self.stage.step(job.iteration), "made_from": made_from}))
         return Trained(out, None, {"rows": len(rows), "learning_rate": job.learning_rate, "seconds": 0.5})
 
     async def score(self, job: ScoringJob) -> list[tuple[float, int]]:

@@ -97,6 +97,11 @@ def test_where_blocks_must_share_a_prompt_its_rows_are_no_neighbours():
         assert matched_pairs(ordered, 8) == 0
 
 
+def test_the_commonest_prompt_of_a_block_need_not_be_the_commonest_of_all():
+    for seed in range(80):
+        assert matched_pairs(in_blocks(rows_of(2, 3, 3), 4, seed), 4) == 0
+
+
 def test_a_prompt_with_too_many_rows_is_shared_out_evenly():
     """Four of eight rows in two blocks of four: two in each, and not three and one."""
     for seed in range(30):
