@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,6 +36,8 @@ from influence.rollouts.progress import Progress
 from influence.rollouts.reading import read_trajectories
 from influence.rollouts.records import TrajectoryRecord
 from influence.runs.folder import open_run
+from influence.runs.journal import Journal
+from influence.runs.metrics import JsonlSink
 from influence.seeds import fraction, generator
 from influence.training import experiment
 from influence.training.experiment import Outcome, prepare, train
@@ -45,6 +47,7 @@ from influence.training.rows import Row, file_digest, read_rows
 BOOTH = Path(__file__).parents[1] / "fixtures" / "envs" / "booth"
 WEIGHTS = "adapter_model.safetensors"
 TRAININGS = "trainings.jsonl"
+RUN = Path("runs/run")
 PLUS = "+"
 LIKED = 0.6
 WORDS = ("north", "south", "tracks", "gate", "soon", "late", "ticket", "booth", "please", "never")
@@ -191,6 +194,9 @@ class FakeTrainer:
 
     async def train(self, job: TrainingJob, steps: Steps) -> Trained:
         self.stage.note("train", job.start, str(job.iteration))
+        return self._train(job, steps)
+
+    def _train(self, job: TrainingJob, steps: Steps) -> Trained:
         start = full_digest(Path(job.start)) if job.start is not None else None
         level = json.loads((Path(job.start) / WEIGHTS).read_text())["level"] if job.start is not None else 0
         rows = list(read_rows(Path(job.dataset)))
@@ -335,17 +341,99 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An empty working folder in which engines and trainers are fakes."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    yield staged(tmp_path, monkeypatch)
+    return staged(tmp_path, monkeypatch)
 
 
 def staged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The same, as a function: the working folder is `work` in `folder`."""
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder / "work")
     stage = Stage()
     monkeypatch.setattr(opening, "VllmEngine", type("StagedLocal", (FakeLocal,), {"stage": stage}))
     monkeypatch.setattr(opening, "find_spec", lambda name: object())
     monkeypatch.setattr(scheduler, "rare_collections", nullcontext)  # walks over all that the tests have imported
     monkeypatch.setattr(experiment, "LocalTrainer", type("StagedTrainer", (FakeTrainer,), {"stage": stage}))
     return Place(stage, make_world(folder), make_base(folder))
+
+
+def watch(place: Place, patch: pytest.MonkeyPatch, moment: Callable[[str], None]) -> None:
+    """Call `moment`, with a label, after everything that the program does to a file, and before every step of its trainer."""
+    busy: list[bool] = []
+
+    def now(label: str) -> None:
+        if not busy:  # what `moment` does to files itself is not the program's doing
+            busy.append(True)
+            moment(label)
+            busy.clear()
+
+    def after(owner: Any, name: str, label: Callable[..., str]) -> None:
+        original = getattr(owner, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            now(label(*args))
+            return result
+
+        patch.setattr(owner, name, watched)
+
+    after(Path, "write_text", lambda path, *_: f"written {path}")
+    after(Path, "replace", lambda _, target: f"replaced {target}")
+    after(Path, "rename", lambda _, target: f"renamed {target}")
+    after(Path, "unlink", lambda path, *_: f"unlinked {path}")
+    after(Path, "mkdir", lambda path, *_: f"made {path}")
+    after(Journal, "append", lambda journal, *_: f"appended to {journal.path}")
+    after(JsonlSink, "log", lambda *_: "logged")
+    after(shutil, "copyfile", lambda _, target: f"copied {target}")
+    patch.setattr(place.stage, "moment", now)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """The working folder as it was at one instant."""
+
+    label: str
+    folder: Path
+
+
+def photographed(place: Place, album: Path, command: str, **sets: Any) -> list[Photograph]:
+    """Run a command to its end in the working folder, and photograph that at every instant before."""
+    photographs: list[Photograph] = []
+    album.mkdir()
+
+    def take(label: str) -> None:
+        folder = album / str(len(photographs))
+        shutil.copytree(Path(), folder, symlinks=True)
+        photographs.append(Photograph(label, folder))
+
+    with pytest.MonkeyPatch.context() as patch:
+        watch(place, patch, take)
+        place.train(command, **sets)
+    return photographs[:-1]  # the last one is of the finished run
+
+
+def essence() -> dict[str, Any]:
+    """All files of the run in the working folder, by name, without what differs between equal runs: times, and attempts."""
+    found: dict[str, Any] = {}
+    for path in sorted(p for p in RUN.rglob("*") if p.is_file() and p.parent.name != "logs" and p.name != ".lock"):
+        name = str(path.relative_to(RUN))
+        if path.name in ("trajectories.jsonl", "heldout.jsonl"):
+            found[name] = without(lines(path), "started", "seconds")
+        elif path.name == "trainer.jsonl":
+            found[name] = without(lines(path), "time")
+        elif path.name == "metrics.jsonl":  # what was done twice is logged twice
+            found[name] = list(dict.fromkeys(json.dumps(line) for line in without(lines(path), "step", "time")))
+        elif path.name == "iteration.json":
+            found[name] = without([json.loads(path.read_text())], "seconds")
+        elif path.name == "summary.json":
+            found[name] = without([json.loads(path.read_text())], "time", "usage")
+        elif path.name == "manifest.json":
+            found[name] = without([json.loads(path.read_text())], "attempts")
+        else:
+            found[name] = path.read_bytes()
+    return found
+
+
+def without(records: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    return [{name: value for name, value in record.items() if name not in names} for record in records]

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tuned_runs import (
 
 from influence.cli.live import line
 from influence.errors import ConfigError, RunTakenError
+from influence.rollouts import scheduler
 from influence.rollouts.progress import Progress
 from influence.training.hosted_agent import suffix_of
 from influence.training.iterations import IterationFolder
@@ -58,6 +60,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scheduler, "rare_collections", nullcontext)  # walks over all that the tests have imported
 
 
 @pytest.fixture
@@ -129,6 +132,14 @@ def test_each_arm_begins_with_the_base_model_and_what_it_said_is_not_asked_again
     assert [{talk.models["agent"] for talk in talks(tmp_path, 1, "heldout.jsonl", arm)} for arm in arms] == [
         {f"openai/{model}"} for model in made
     ]
+
+
+def test_the_next_seed_begins_with_the_base_model_again(serve, tmp_path):
+    server = serve()
+    trained(tmp_path, training__seeds="[0, 1]", training__iterations=1)
+    made = [f"ft:{BASE}:lab:run-seed-{n}-1:ftjob-{n}" for n in (0, 1)]
+    assert [model for model, _ in asked_models(server)] == [BASE, made[0], BASE, made[1]]
+    assert [job.request["model"] for job in server.tuning.jobs] == [BASE, BASE]
 
 
 @pytest.mark.parametrize(
@@ -296,14 +307,14 @@ def test_live_lines_say_where_the_training_is(serve, tmp_path):
 
 def kill_after(number: int, patched: pytest.MonkeyPatch) -> None:
     """End the process, as it were, right after the `number`-th time that an iteration wrote down what it has done."""
-    real, count = IterationFolder.note, 0
+    real, noted = IterationFolder.note, 0
 
     def note(self: IterationFolder, **facts: Any) -> None:
-        nonlocal count
-        count += 1
-        if count <= number:
+        nonlocal noted
+        noted += 1
+        if noted <= number:
             real(self, **facts)
-        if count >= number:
+        if noted >= number:
             raise Killed
 
     patched.setattr(IterationFolder, "note", note)
@@ -311,13 +322,13 @@ def kill_after(number: int, patched: pytest.MonkeyPatch) -> None:
 
 def kill_at_request(number: int, patched: pytest.MonkeyPatch) -> None:
     """End the process right after the `number`-th answer about fine-tuning has come, before anything is made of it."""
-    real, count = openai.AsyncOpenAI.request, 0
+    real, answered = openai.AsyncOpenAI.request, 0
 
-    async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal count
-        answer = await real(self, *args, **kwargs)
-        count += 1
-        if count == number:
+    async def request(self: Any, cast_to: Any, options: Any, **kwargs: Any) -> Any:
+        nonlocal answered
+        answer = await real(self, cast_to, options, **kwargs)
+        answered += options.url.startswith(("/files", "/fine_tuning"))
+        if answered == number:
             raise Killed
         return answer
 
@@ -326,61 +337,49 @@ def kill_at_request(number: int, patched: pytest.MonkeyPatch) -> None:
 
 def kill_at_hand_over(number: int, patched: pytest.MonkeyPatch) -> None:
     """End the process when the agent is to be handed over for the `number`-th time: between two iterations."""
-    real, count = Lab.hand_over, 0
+    real, handed = Lab.hand_over, 0
 
     async def hand_over(self: Lab, agent: Any) -> None:
-        nonlocal count
-        count += 1
-        if count == number:
+        nonlocal handed
+        handed += 1
+        if handed == number:
             raise Killed
         await real(self, agent)
 
     patched.setattr(Lab, "hand_over", hand_over)
 
 
-NOTES = 20  # of a whole run: 2 in iteration 0, 9 in each other one
-REQUESTS = 22  # 11 about each job
-STAGES = [
-    *((kill_after, number) for number in range(1, NOTES + 1)),
-    *((kill_at_request, number) for number in range(1, REQUESTS + 1)),
-    *((kill_at_hand_over, number) for number in (1, 2, 3)),
-]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The files of a run in one go, on a server of its own."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as monkeypatch, serving(Behaviour(models=[BASE])) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        trained(folder)
-    return told(folder), server.tuning.asked
-
-
-def test_the_stages_below_are_all_there_are(serve, tmp_path, monkeypatch, undisturbed):
-    serve()
-    assert len(undisturbed[1]) == REQUESTS
-    with monkeypatch.context() as patched:
-        kill_after(NOTES + 1, patched)
-        trained(tmp_path)
-
-
-@pytest.mark.parametrize(("kill", "number"), STAGES, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_a_killed_run_goes_on_and_nothing_is_made_twice(serve, tmp_path, monkeypatch, undisturbed, kill, number):
+@pytest.fixture
+def undisturbed(serve, tmp_path):
+    """The files of a run in one go, and what was asked for them about fine-tuning."""
     server = serve()
-    with monkeypatch.context() as patched:
-        kill(number, patched)
-        with pytest.raises(Killed):
-            trained(tmp_path)
-    trained(tmp_path)
-    assert told(tmp_path) == undisturbed[0]
-    made = [asked for asked in server.tuning.asked if asked.startswith("POST")]
-    # only an upload whose answer was never read is made again, and nothing is trained on the first one
-    lost = kill is kill_at_request and number in (1, 12)
-    assert made.count(f"POST {JOBS}") == 2
-    assert made.count(f"POST {FILES}") == (3 if lost else 2)
-    assert [job.model for job in server.tuning.jobs] == MADE
+    (tmp_path / "at-once").mkdir()
+    trained(tmp_path / "at-once")
+    return told(tmp_path / "at-once"), list(server.tuning.asked)
+
+
+@pytest.mark.parametrize("kill", [kill_after, kill_at_request, kill_at_hand_over])
+def test_a_run_that_is_killed_anywhere_goes_on_and_nothing_is_made_twice(serve, tmp_path, monkeypatch, undisturbed, kill):
+    """At every stage, one after the other, until there is none left to be killed at."""
+    files, asked = undisturbed
+    for number in count(1):
+        server, folder = serve(), tmp_path / str(number)
+        folder.mkdir()
+        with monkeypatch.context() as patched:
+            kill(number, patched)
+            try:
+                trained(folder)
+            except Killed:
+                pass
+            else:
+                break
+        trained(folder)
+        assert told(folder) == files, number
+        made = [request for request in server.tuning.asked if request.startswith("POST")]
+        # only an upload whose answer was never read is made again, and nothing is trained on the first one
+        lost = kill is kill_at_request and asked[number - 1] == f"POST {FILES}"
+        assert (made.count(f"POST {FILES}"), made.count(f"POST {JOBS}")) == (3 if lost else 2, 2), number
+    assert number > {kill_after: 20, kill_at_request: len(asked), kill_at_hand_over: 3}[kill]
 
 
 def test_a_killed_process_and_the_same_command_again(serve, tmp_path):
@@ -495,10 +494,9 @@ def test_a_price_that_is_going_to_be_missing_stops_the_run_before_anything_is_up
     assert f"openai/ft:{BASE}:*" in said
     assert "Limit budget.max_tokens instead" in said
     assert server.tuning.asked == []
-    # the remedy: what was rolled out is kept
-    chats = len(server.bodies)
+    # the remedy
     trained(tmp_path, budget__max_tokens=10_000_000)
-    assert {body["model"] for body in server.bodies[chats:]} == set(MADE)
+    assert [model for model, _ in asked_models(server)] == [BASE, *MADE]
 
 
 def test_a_price_in_a_file_of_ones_own(serve, tmp_path):

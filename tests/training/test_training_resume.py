@@ -17,54 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faking import TRAININGS, WEIGHTS, Place, Run, lines, make_adapter, staged
+from faking import RUN, TRAININGS, WEIGHTS, Photograph, Place, Run, essence, lines, make_adapter, photographed, staged, watch
 
 from influence.errors import RunTakenError
-from influence.runs.journal import Journal
-from influence.runs.metrics import JsonlSink
 
 COMMANDS = ("train-ei", "train-kto")
 ITERATIONS = (1, 2, 3)
-RUN = Path("runs/run")
-
-
-def watch(place: Place, patch: pytest.MonkeyPatch, moment: Callable[[str], None]) -> None:
-    """Call `moment`, with a label, after everything that the program does to a file, and before every step of its trainer."""
-    busy: list[bool] = []
-
-    def now(label: str) -> None:
-        if not busy:  # what `moment` does to files itself is not the program's doing
-            busy.append(True)
-            moment(label)
-            busy.clear()
-
-    def after(owner: Any, name: str, label: Callable[..., str]) -> None:
-        original = getattr(owner, name)
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            now(label(*args))
-            return result
-
-        patch.setattr(owner, name, watched)
-
-    after(Path, "write_text", lambda path, *_: f"written {path}")
-    after(Path, "replace", lambda _, target: f"replaced {target}")
-    after(Path, "rename", lambda _, target: f"renamed {target}")
-    after(Path, "unlink", lambda path, *_: f"unlinked {path}")
-    after(Path, "mkdir", lambda path, *_: f"made {path}")
-    after(Journal, "append", lambda journal, *_: f"appended to {journal.path}")
-    after(JsonlSink, "log", lambda *_: "logged")
-    after(shutil, "copyfile", lambda _, target: f"copied {target}")
-    patch.setattr(place.stage, "moment", now)
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """The working folder as it was at one instant."""
-
-    label: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -86,22 +44,9 @@ class Undisturbed:
 @pytest.fixture(scope="module", params=COMMANDS)
 def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
     folder = tmp_path_factory.mktemp(request.param)
-    photographs: list[Photograph] = []
-
-    def take(label: str) -> None:
-        target = folder / "photographs" / str(len(photographs))
-        shutil.copytree(folder / "work", target, symlinks=True)
-        photographs.append(Photograph(label, target))
-
     with pytest.MonkeyPatch.context() as patch:
         place = staged(folder, patch)
-        (folder / "work").mkdir()
-        (folder / "photographs").mkdir()
-        patch.chdir(folder / "work")
-        with pytest.MonkeyPatch.context() as watching:
-            watch(place, watching, take)
-            place.train(request.param)
-        photographs.pop()  # the finished run
+        photographs = photographed(place, folder / "photographs", request.param)
         yield Undisturbed(request.param, place, photographs, essence(), folder)
 
 
@@ -119,32 +64,6 @@ def at_work(undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.chdir(folder)
 
     return begin
-
-
-def essence() -> dict[str, Any]:
-    """All files of the run in the working folder, by name, without what differs between equal runs: times, and attempts."""
-    found: dict[str, Any] = {}
-    for path in sorted(p for p in RUN.rglob("*") if p.is_file() and p.parent.name != "logs" and p.name != ".lock"):
-        name = str(path.relative_to(RUN))
-        if path.name in ("trajectories.jsonl", "heldout.jsonl"):
-            found[name] = without(lines(path), "started", "seconds")
-        elif path.name == "trainer.jsonl":
-            found[name] = without(lines(path), "time")
-        elif path.name == "metrics.jsonl":  # what was done twice is logged twice
-            found[name] = list(dict.fromkeys(json.dumps(line) for line in without(lines(path), "step", "time")))
-        elif path.name == "iteration.json":
-            found[name] = without([json.loads(path.read_text())], "seconds")
-        elif path.name == "summary.json":
-            found[name] = without([json.loads(path.read_text())], "time", "usage")
-        elif path.name == "manifest.json":
-            found[name] = without([json.loads(path.read_text())], "attempts")
-        else:
-            found[name] = path.read_bytes()
-    return found
-
-
-def without(records: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    return [{name: value for name, value in record.items() if name not in names} for record in records]
 
 
 def assert_as_if_undisturbed(run: Undisturbed, label: str) -> None:
@@ -397,9 +316,10 @@ def test_the_first_agents_own_adapter_belongs_to_the_run_from_its_first_conversa
         if reached.endswith(label):
             raise Killed
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+    with pytest.MonkeyPatch.context() as patch:
         watch(undisturbed.place, patch, moment)
-        undisturbed.place.train(undisturbed.command, **models)
+        with pytest.raises(Killed):
+            undisturbed.place.train(undisturbed.command, **models)
     make_adapter(tmp_path / "other", level=1)
     shutil.copy(tmp_path / "other" / WEIGHTS, adapter / WEIGHTS)
     with pytest.raises(RunTakenError, match="was begun by another agent"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ KEY = "sk-openaiPLANTED-9e0b5512"
 BASE = "gpt-4.1-mini"
 MADE = [f"ft:{BASE}:lab:run-{n + 1}:ftjob-{n}" for n in range(2)]
 CHAT = "/v1/chat/completions"
+TIMELESS = (
+    "iteration.json",
+    "trajectories.jsonl",
+    "selection.jsonl",
+    "dataset.jsonl",
+    "trainer.jsonl",
+    "heldout.jsonl",
+    "metrics.json",
+)
 
 SCRIPT = """
 [[replies]]
@@ -115,31 +124,22 @@ def replies(records: Sequence[TrajectoryRecord]) -> int:
     return sum(len(record.turns) for record in records)
 
 
-def told(folder: Path) -> dict[str, bytes]:
-    """What a run came to, by file, without the times at which it happened."""
-    return dict(_told(folder / "runs" / "run"))
+def told(folder: Path) -> dict[str, str]:
+    """What a run came to, by file, without the times at which it happened and the place."""
+    found = {}
+    for path in sorted((folder / "runs" / "run").rglob("iterations/*/*.json*")):
+        if path.name in TIMELESS:
+            records = lines_of(path) if path.suffix == ".jsonl" else [json_of(path)]
+            found[f"{path.parent.name}/{path.name}"] = json.dumps([timeless(record) for record in records]).replace(
+                str(folder), ""
+            )
+    return found
 
 
-def _told(run: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(run.rglob("iterations/*/*")):
-        name = str(path.relative_to(run))
-        if path.name in ("trajectories.jsonl", "heldout.jsonl"):
-            records = [
-                record.model_dump(mode="json", exclude={"started", "seconds"})
-                for record in read_trajectories(path.parent, path.name)
-            ]
-            yield name, json.dumps(records).encode()
-        elif path.name == "trainer.jsonl":
-            yield name, json.dumps([{**line, "time": None} for line in lines_of(path)]).encode()
-        elif path.name in ("iteration.json", "metrics.json"):
-            data = json_of(path)
-            data.pop("seconds", None)
-            for facts in (data.get("facts"), data.get("trainer")):
-                if facts:
-                    facts.pop("seconds")
-            yield name, json.dumps(data).encode()
-        elif path.name in ("selection.jsonl", "dataset.jsonl"):
-            yield name, path.read_bytes()
+def timeless(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {name: timeless(value) for name, value in data.items() if name not in ("started", "seconds", "time")}
+    return [timeless(item) for item in data] if isinstance(data, list) else data
 
 
 # what the server saw
