@@ -166,6 +166,11 @@ class TrainEiConfig(TrainConfig):
     command: Literal["train-ei"] = "train-ei"
     fine_tuning: FineTuningSection = FineTuningSection()
 
+    def numbers(self) -> CommandConfig:
+        defaults = FineTuningSection()
+        patience = {"poll_seconds": defaults.poll_seconds, "hours": defaults.hours}
+        return super().numbers().model_copy(update={"fine_tuning": self.fine_tuning.model_copy(update=patience)})
+
     @model_validator(mode="after")
     def _imitation_has_no_bad_examples(self) -> TrainEiConfig:
         if self.selection.veto.as_negatives:

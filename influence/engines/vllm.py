@@ -88,7 +88,8 @@ def engine_arguments(model: str, settings: VllmSettings, placement: Placement, r
             arguments["kv_cache_memory_bytes"] = int(settings.kv_cache_gb * GIB)
     if settings.adapters:
         arguments |= {"enable_lora": True, "max_lora_rank": settings.max_lora_rank}
-        # On a CPU, requests without an adapter are given the last slot's: one slot more, never filled, keeps them clean.
+        # vLLM's CPU kernels for embeddings and the output layer, which cpu_lora leaves alone, give requests without an adapter
+        # the last slot's: one slot more, never filled, keeps them clean.
         arguments["max_loras"] = settings.max_loras + 1 if cpu else settings.max_loras
     return arguments
 

@@ -30,6 +30,7 @@ from influence.training.measures import divergence, initial_state
 from influence.training.preparing import Training
 from influence.training.rows import write_rows
 from influence.training.trainer import LocalTrainer
+from influence.training.tuning_prices import require_price
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Lab:
         engine, before = self.engine, self.engines.roles["agent"]
         if engine is None:
             if agent.name != before.name:
+                require_price(agent.name, self.training.config.hosted, self.training.config.budget)
                 await self.engines.hosted_role("agent", agent.name)
             return
         if agent.adapter is not None:

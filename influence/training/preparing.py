@@ -24,6 +24,7 @@ from influence.rollouts.records import TrajectoryRecord
 from influence.training.launching import accumulation, launch, missing_packages
 from influence.training.openai_tuning import OpenAiTuner
 from influence.training.static_data import StaticData, load_static, require_labels
+from influence.training.tuning_prices import check_tuned_price
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _check_agent(config: TrainConfig) -> list[int]:
         if config.static_data.fraction or config.training.start_from:
             raise ConfigError(f"{where}: static data and given trajectories are mixed in for local agents only.")
         OpenAiTuner(agent, config.fine_tuning)
+        check_tuned_price(agent, config.hosted, config.budget)
         return []
     if agent.scheme not in LOCAL_SCHEMES:
         raise ConfigError(f"{where}: a scripted agent has nothing to train. Name a local model, such as `embedded`.")

@@ -1,7 +1,7 @@
 """Adapters for each request: an adapter changes what its own requests get, and nothing for the judges on the base weights.
 
-vLLM's CPU engine gives requests without an adapter the weights of the last LoRA slot whenever a batch holds any adapter; our
-engine leaves that slot empty. This test fails without the spare slot.
+vLLM's own CPU kernels give requests without an adapter the weights of the last LoRA slot whenever a batch holds any adapter.
+Ours (`influence.engines.cpu_lora`) apply an adapter to its own rows alone.
 """
 
 from __future__ import annotations
@@ -94,3 +94,54 @@ def test_there_is_no_room_for_more_than_was_asked_for(opened: tuple[asyncio.Runn
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(EngineError, match=r"engine\.max_loras"):
         runner.run(engine.add_adapter(str(tmp_path)))
+
+
+def test_base_weights_are_the_same_before_and_after_an_adapter(opened: tuple[asyncio.Runner, VllmEngine], adapter: str) -> None:
+    runner, engine = opened
+    talks = [
+        f"User: {text}\nAssistant: Yes.\n\nHow does the user rate the reply, from 1 to 10?" for text in ("Now?", "Is it so?")
+    ]
+
+    async def rated() -> list[Any]:
+        asked = [[Message("user", talk)] for talk in talks] + [QUESTION]
+        answers = [
+            engine.label_logprobs(messages, RATINGS, Call("preference", f"q{n}", 1), None, "Answer:")
+            for n, messages in enumerate(asked)
+        ]
+        return [answer.logprobs for answer in await asyncio.gather(*answers)]
+
+    with_adapter = runner.run(rated())
+    runner.run(engine.remove_adapter(adapter))
+    try:
+        without, once_more = runner.run(rated()), runner.run(rated())
+    finally:
+        runner.run(engine.add_adapter(adapter))
+    assert without == once_more  # the engine's own noise from run to run is none
+    assert with_adapter == without == runner.run(rated())
+
+
+def test_each_adapter_is_added_to_its_own_rows_alone() -> None:
+    import torch
+    from vllm.platforms.cpu import CpuPlatform
+
+    from influence.engines.cpu_lora import RowwiseLora, rows_by_slot
+
+    assert CpuPlatform.get_punica_wrapper().endswith("RowwiseLora")
+    torch.manual_seed(0)
+    slots = torch.tensor([1, -1, 0, 1, 0, -1])
+    x, widths, rank = torch.randn(6, 8), (5, 3), 4
+    a = tuple(torch.randn(2, 1, rank, 8) for _ in widths)
+    b = tuple(torch.randn(2, 1, width, rank) for width in widths)
+    wanted = torch.randn(6, sum(widths))
+    found = wanted.clone()
+    for row, slot in enumerate(slots.tolist()):
+        if slot >= 0:
+            wanted[row] += torch.cat([0.5 * b[n][slot, 0] @ (a[n][slot, 0] @ x[row]) for n in range(len(widths))])
+    kernel = RowwiseLora.__new__(RowwiseLora)
+    kernel._rows = rows_by_slot(slots)
+    kernel.add_lora_linear(found, x, a, b, 0.5, widths)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    kernel._rows = rows_by_slot(torch.tensor([1, 1, 1, 1, 1, 1]))
+    everywhere = torch.zeros_like(found)
+    kernel.add_lora_linear(everywhere, x, a, b, 0.5, widths)
+    assert torch.allclose(everywhere[:, :5], 0.5 * x @ a[0][1, 0].T @ b[0][1, 0].T, atol=1e-5)

@@ -34,7 +34,7 @@ from tuned_runs import (
 )
 
 from influence.cli.live import line
-from influence.errors import ConfigError, RunTakenError
+from influence.errors import ConfigError, RunTakenError, TrainerError
 from influence.rollouts import scheduler
 from influence.rollouts.progress import Progress
 from influence.training.hosted_agent import suffix_of
@@ -563,3 +563,27 @@ def test_what_a_hosted_agent_cannot_be_given(serve, tmp_path, monkeypatch, name)
     assert (stopped.returncode, stopped.stdout) == (2, "")
     assert server.requests == []
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_maximum_of_dollars_that_comes_later_needs_the_price_of_a_model_that_is_there(serve, tmp_path, monkeypatch):
+    server = serve()
+    sets = {"models__agent": f"'openai-api/local/{BASE}'"}
+    sets["hosted__catalogue"] = priced(tmp_path / "own.toml", f"openai-api/local/{BASE}")
+    with monkeypatch.context() as patched:
+        kill_at_hand_over(2, patched)
+        with pytest.raises(Killed):
+            trained(tmp_path, **sets)
+    asked = len(server.bodies)
+    with pytest.raises(ConfigError, match="nobody has said what the fine-tuned model openai-api/local/ft:"):
+        trained(tmp_path, **sets, budget__max_cost=5)
+    assert len(server.bodies) == asked
+
+
+def test_waiting_longer_is_no_other_run(serve, tmp_path):
+    server = serve()
+    server.tuning.ending = None
+    with pytest.raises(TrainerError, match="goes on at the provider"):
+        trained(tmp_path, fine_tuning__hours=1e-9)
+    server.tuning.ending = "succeeded"
+    trained(tmp_path, fine_tuning__hours=2)
+    assert len(server.tuning.jobs) == 2
