@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +19,7 @@ from influence.cli.options import (
     NameOption,
     NoCacheOption,
     OutOption,
+    PresetArgument,
     ResumeOption,
     SeedOption,
     SetOption,
@@ -27,7 +30,6 @@ from influence.cli.options import (
     wandb_set,
 )
 
-EiPreset = Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name, or a TOML file.")]
 IterationsOption = Annotated[int | None, typer.Option("--iterations", "-i", help="How many iterations.")]
 SeedsOption = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Several trainings, reported together: 0,1,2.")]
 ControlOption = Annotated[
@@ -40,77 +42,65 @@ StartOption = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("train-ei")(train_ei)
-    app.command("train-kto")(train_kto)
+    app.command("train-ei")(
+        command(
+            "train-ei",
+            """Train the agent to say again what its users liked best (expert iteration).
+
+            The same command on an unfinished run goes on with it.
+
+            Example: influence train-ei --iterations 4 --seeds 0,1,2
+            """,
+        )
+    )
+    app.command("train-kto")(
+        command(
+            "train-kto",
+            """Train the agent on what its users liked and disliked (Kahneman-Tversky optimization).
+
+            The same command on an unfinished run goes on with it.
+
+            Example: influence train-kto --iterations 4 --set selection.veto.positives=0.5
+            """,
+        )
+    )
 
 
-def train_ei(
-    preset: EiPreset = "train-ei",
-    iterations: IterationsOption = None,
-    seeds: SeedsOption = None,
-    control: ControlOption = False,
-    start_from: StartOption = None,
-    env: EnvOption = None,
-    model: ModelOption = None,
-    gpus: GpusOption = None,
-    seed: SeedOption = None,
-    out: OutOption = None,
-    name: NameOption = None,
-    max_cost: MaxCostOption = None,
-    no_cache: NoCacheOption = False,
-    settings: SetOption = None,
-    log_calls: LogCallsOption = False,
-    wandb: WandbOption = False,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Train the agent to say again what its users liked best (expert iteration).
+def command(method: str, help_text: str) -> Callable[..., None]:
+    """One of the two commands, which differ in their configuration and its default preset alone."""
 
-    The same command on an unfinished run goes on with it.
+    def train(
+        preset: PresetArgument = method,
+        iterations: IterationsOption = None,
+        seeds: SeedsOption = None,
+        control: ControlOption = False,
+        start_from: StartOption = None,
+        env: EnvOption = None,
+        model: ModelOption = None,
+        gpus: GpusOption = None,
+        seed: SeedOption = None,
+        out: OutOption = None,
+        name: NameOption = None,
+        max_cost: MaxCostOption = None,
+        no_cache: NoCacheOption = False,
+        settings: SetOption = None,
+        log_calls: LogCallsOption = False,
+        wandb: WandbOption = False,
+        resume: ResumeOption = False,
+        as_json: JsonOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        options = {key: value for key, value in locals().items() if key != "method"}
+        _train(method, **options)
 
-    Example: influence train-ei --iterations 4 --seeds 0,1,2
-    """
-    from influence.config.commands import TrainEiConfig
-
-    _train(TrainEiConfig, **{key: value for key, value in locals().items() if key != "TrainEiConfig"})
-
-
-def train_kto(
-    preset: EiPreset = "train-kto",
-    iterations: IterationsOption = None,
-    seeds: SeedsOption = None,
-    control: ControlOption = False,
-    start_from: StartOption = None,
-    env: EnvOption = None,
-    model: ModelOption = None,
-    gpus: GpusOption = None,
-    seed: SeedOption = None,
-    out: OutOption = None,
-    name: NameOption = None,
-    max_cost: MaxCostOption = None,
-    no_cache: NoCacheOption = False,
-    settings: SetOption = None,
-    log_calls: LogCallsOption = False,
-    wandb: WandbOption = False,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Train the agent on what its users liked and disliked (Kahneman-Tversky optimization).
-
-    The same command on an unfinished run goes on with it.
-
-    Example: influence train-kto --iterations 4 --set selection.veto.positives=0.5
-    """
-    from influence.config.commands import TrainKtoConfig
-
-    _train(TrainKtoConfig, **{key: value for key, value in locals().items() if key != "TrainKtoConfig"})
+    train.__doc__ = inspect.cleandoc(help_text)
+    return train
 
 
-def _train(config_class: Any, preset: str, settings: list[str] | None, **options: Any) -> None:
+def _train(method: str, preset: str, settings: list[str] | None, **options: Any) -> None:
     from influence.cli.running import run_in_folder
     from influence.cli.training_tables import print_training
+    from influence.config.commands import TrainConfig, TrainEiConfig, TrainKtoConfig
     from influence.config.layers import file_layers, resolve, set_layer
     from influence.training.experiment import prepare, train
     from influence.view.figures import write_training_figure
@@ -134,7 +124,8 @@ def _train(config_class: Any, preset: str, settings: list[str] | None, **options
             ("--wandb", "tracking.wandb", "offline" if options["wandb"] and not wandb_set(layers) else None),
         ]
     )
-    config = resolve(config_class, layers)
+    kind: type[TrainConfig] = TrainEiConfig if method == "train-ei" else TrainKtoConfig
+    config = resolve(kind, layers)
     training = prepare(config)
     outcome = run_in_folder(
         config,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from influence.cli.live import duration
 from influence.cli.tables import interval
+from influence.training.summary import signed
 
 Column = tuple[str, str, int]  # key of a measurement, heading, digits
 LIKED: tuple[Column, ...] = (("reward", "reward", 2), ("influence", "influence", 2), ("vetoed", "over veto", 2))
@@ -95,7 +96,9 @@ def over_seeds_line(group: Mapping[str, Any]) -> str:
     """The mean change over several seeds."""
     change = group["change"]["reward"]
     who = "Controls over seeds" if group["control"] else "Over seeds"
-    return f"{who}: mean change of held-out reward {change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}] (t interval, {change['n']} seeds)."
+    if change["low"] is None:
+        return f"{who}: the change of held-out reward is known for {change['n']} seed(s) only."
+    return f"{who}: mean change of held-out reward {signed(change)} (t interval, n = {change['n']} seeds)."
 
 
 def _table() -> Table:
