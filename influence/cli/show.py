@@ -27,9 +27,14 @@ def show(
     """
     from rich.console import Console
 
-    from influence.rollouts.reading import find_run, find_trajectory, read_trajectories
+    from influence.rollouts.reading import conversation_files, find_run, find_trajectory, read_trajectories
 
     folder = find_run(run, out)
+    if key is None and not as_json and (files := conversation_files(folder)):
+        typer.echo(f"{folder} is a training run. Its conversations, by iteration:")
+        for file in files:
+            typer.echo(f"    influence show {file}")
+        return
     if key is not None:
         trajectory = find_trajectory(folder, key)
         if as_json:

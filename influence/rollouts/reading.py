@@ -13,6 +13,7 @@ from influence.runs.folder import MANIFEST
 from influence.runs.journal import read_lines
 
 TRAJECTORIES = "trajectories.jsonl"
+HELDOUT = "heldout.jsonl"
 
 
 class NotFoundError(RunTakenError):
@@ -20,9 +21,9 @@ class NotFoundError(RunTakenError):
 
 
 def find_run(name: str, out: str) -> Path:
-    """A run by its folder or by its name. Raises NotFoundError with the nearest name."""
+    """A run by its folder or by its name, or one file of conversations. Raises NotFoundError with the nearest name."""
     for path in (Path(name), Path(out) / name):
-        if (path / MANIFEST).is_file() or (path / TRAJECTORIES).is_file():
+        if (path / MANIFEST).is_file() or (path / TRAJECTORIES).is_file() or (path.suffix == ".jsonl" and path.is_file()):
             return path
     names = sorted(p.name for p in Path(out).iterdir() if (p / MANIFEST).is_file()) if Path(out).is_dir() else []
     there = f"Runs in {out}: {', '.join(names[-10:])}." if names else f"There are no runs in {out}."
@@ -30,12 +31,17 @@ def find_run(name: str, out: str) -> Path:
 
 
 def read_trajectories(folder: Path, name: str = TRAJECTORIES) -> Iterator[TrajectoryRecord]:
-    """The conversations of a run in their order. Raises NotFoundError for a line of another format or version."""
-    path = folder / name
+    """The conversations of a run, or of a file, in their order. Raises NotFoundError for a line of another format or version."""
+    path = folder if folder.is_file() else folder / name
     if not path.is_file():
         return
     for number, line in enumerate(read_lines(path), start=1):
         yield parse_trajectory(line, f"{path}, line {number}")
+
+
+def conversation_files(run: Path) -> list[Path]:
+    """The files of conversations further down in a run's folder: a training run has two for each iteration."""
+    return sorted(p for name in (TRAJECTORIES, HELDOUT) for p in run.glob(f"**/iterations/*/{name}"))
 
 
 def parse_trajectory(line: str, place: str) -> TrajectoryRecord:

@@ -14,13 +14,12 @@ from pydantic import ValidationError
 
 from influence.engines.digests import full_digest
 from influence.errors import RunError, RunTakenError
+from influence.rollouts.reading import HELDOUT, TRAJECTORIES
 from influence.rollouts.records import Record
 from influence.runs.manifest import write_atomically
 from influence.training.rows import DATASET, file_digest
 from influence.training.selection import SELECTION
 from influence.training.trainer import PARTIAL
-
-HELDOUT = "heldout.jsonl"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class IterationFolder:
 
     @property
     def trajectories(self) -> Path:
-        return self.path / "trajectories.jsonl"
+        return self.path / TRAJECTORIES
 
     @property
     def heldout(self) -> Path:

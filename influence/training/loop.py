@@ -11,7 +11,7 @@ from typing import Any
 
 from influence.config.commands import TrainConfig
 from influence.errors import TrainerError
-from influence.rollouts.reading import parse_trajectory, read_trajectories
+from influence.rollouts.reading import HELDOUT, TRAJECTORIES, parse_trajectory, read_trajectories
 from influence.rollouts.records import TrajectoryRecord
 from influence.runs.journal import read_lines
 from influence.runs.manifest import write_atomically
@@ -252,7 +252,7 @@ def flat(metrics: dict[str, Any], arm: str) -> dict[str, float | None]:
 
 def _take_over(twin: Path, root: Path, agent: Agent) -> None:
     """Copy what the twin did with the untrained agent: the same seeds would only say the same again."""
-    for number, name in ((0, "heldout.jsonl"), (1, "trajectories.jsonl")):
+    for number, name in ((0, HELDOUT), (1, TRAJECTORIES)):
         here = IterationFolder(root, number, agent)
         source, target = IterationFolder(twin, number, agent).path / name, here.path / name
         if not target.exists():

@@ -158,7 +158,7 @@ def test_a_line_that_was_half_written_is_written_again(undisturbed, at_work):
         assert_as_if_undisturbed(undisturbed, photograph.label)
 
 
-def killed(place: Place, command: str, instant: Callable[[int, str], bool]) -> bool:
+def killed(place: Place, command: str, instant: Callable[[int, str], bool], **sets: Any) -> bool:
     """Run the command in a process that kills itself at the first instant of which that is said. False if it came to its end."""
     child = os.fork()
     if child == 0:
@@ -170,7 +170,7 @@ def killed(place: Place, command: str, instant: Callable[[int, str], bool]) -> b
 
         try:
             watch(place, pytest.MonkeyPatch(), moment)
-            place.train(command)
+            place.train(command, **sets)
             os._exit(0)
         finally:
             os._exit(1)
@@ -309,17 +309,7 @@ def test_the_first_agents_own_adapter_belongs_to_the_run_from_its_first_conversa
     at_work(None)
     models = {"models__agent": f"'vllm/{undisturbed.place.base}:{adapter}'"}
 
-    class Killed(BaseException):
-        pass
-
-    def moment(reached: str) -> None:
-        if reached.endswith(label):
-            raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        watch(undisturbed.place, patch, moment)
-        with pytest.raises(Killed):
-            undisturbed.place.train(undisturbed.command, **models)
+    assert killed(undisturbed.place, undisturbed.command, lambda _, reached: reached.endswith(label), **models)
     make_adapter(tmp_path / "other", level=1)
     shutil.copy(tmp_path / "other" / WEIGHTS, adapter / WEIGHTS)
     with pytest.raises(RunTakenError, match="was begun by another agent"):
