@@ -120,7 +120,7 @@ class IterationFolder:
             raise RunTakenError(f"{self.dataset} is not what this run wrote. Undo the change, or choose another --name.")
 
     def keep_adapter(self) -> str:
-        """Put the trained adapter in its place. Its digest is written down first, so a kill in between is seen. Returns it."""
+        """Put the trained adapter in its place. Its digest is written down first, so a kill in between is made up for. Returns it."""
         digest = full_digest(self.partial)
         self.note(trained=digest)
         self.partial.rename(self.adapter)
@@ -130,9 +130,13 @@ class IterationFolder:
         """The agent that this iteration's training made, or None. Raises RunTakenError for an adapter that is not its own."""
         if self.state.trained_name is not None:
             return Agent(self.state.trained_name)
-        if self.state.trained is None or not self.adapter.is_dir():
+        if self.state.trained is None:
             return None
         self.check_dataset()
+        if not self.adapter.is_dir():
+            if not self.partial.is_dir():
+                raise RunTakenError(f"{self.adapter} was trained by this run and is gone. Put it back, or choose another --name.")
+            self.partial.rename(self.adapter)  # it was trained and noted; the last step is made up for
         if full_digest(self.adapter) != self.state.trained:
             raise RunTakenError(f"{self.adapter} is not the adapter that this run trained. Choose another --name.")
         return Agent(f"{base}:{self.adapter}", str(self.adapter), self.state.trained)

@@ -104,6 +104,9 @@ class Lab:
     def steps_told(self, path: Path) -> Steps:
         """Takes a trainer's steps: into a new `path`, onto the panel and to the sinks."""
         path.unlink(missing_ok=True)
+        *arms, _, number, _ = path.relative_to(self.run.path).parts
+        arm = "".join(f"{name}/" for name in arms)
+        where: dict[str, float | None] = {f"{arm}trainer/iteration": int(number)}
 
         def told(line: dict[str, Any]) -> None:
             try:
@@ -113,7 +116,7 @@ class Lab:
                 raise RunError(f"{path}: cannot be written: {error.strerror}.") from None
             if "step" in line:
                 self.progress.note = step_in_words(line)
-                self.log({f"trainer/{name}": value for name, value in line.items()})
+                self.log({**where, **{f"{arm}trainer/{name}": value for name, value in line.items()}})
 
         return told
 
