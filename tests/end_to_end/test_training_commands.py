@@ -135,6 +135,18 @@ def test_adapters_load_in_peft_and_change_the_model(ei: tuple[Path, str], kto: t
         assert (before - after).abs().max() > 1e-3
 
 
+def test_training_goes_on_from_the_adapter_before(ei: tuple[Path, str]) -> None:
+    """A new adapter begins with other random weights; one that is gone on with has moved a little."""
+    from safetensors.torch import load_file
+    from torch.nn.functional import cosine_similarity
+
+    first, second = (load_file(ei[0] / f"iterations/{n:03d}/adapter/adapter_model.safetensors") for n in (1, 2))
+    assert first.keys() == second.keys()
+    alike = [cosine_similarity(first[n].flatten().float(), second[n].flatten().float(), 0) for n in first if "lora_A" in n]
+    assert min(alike) > 0.99
+    assert any((first[name] != second[name]).any() for name in first)
+
+
 def test_digests_tie_data_and_adapters_together(ei: tuple[Path, str]) -> None:
     states = [json.loads((ei[0] / f"iterations/{n:03d}/iteration.json").read_text()) for n in range(3)]
     assert states[1]["agent"] == "embedded"

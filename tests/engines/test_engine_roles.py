@@ -8,6 +8,7 @@ import pytest
 
 from influence.config.sections import EngineSection
 from influence.engines import opening
+from influence.engines.devices import Gpu
 from influence.engines.opening import Engines
 from influence.engines.scripted import ScriptedEngine
 from influence.engines.vllm import VllmEngine
@@ -122,3 +123,39 @@ def test_room_and_description(script):
     assert described.keys() == {"agent", "user"}
     assert described["agent"]["engine"] == "scripted"
     assert len(described["agent"]["digest"]) == 64
+
+
+FOUR_GPUS = [Gpu(number, "H100", 80) for number in range(4)]
+
+
+def test_the_agent_may_have_gpus_of_its_own(monkeypatch):
+    """For models too large to share: the agent's replicas on some GPUs, everybody else's on the rest."""
+    monkeypatch.setattr(opening, "visible_gpus", lambda: FOUR_GPUS)
+    section = EngineSection(gpus=[0, 1, 2, 3], agent_gpus=[3], gpu_memory_utilization=0.8)
+    roles = Engines({"agent": "vllm/org/model", "user": "vllm/org/model"}, section, learner="agent").roles
+    agent, user = roles["agent"].engine, roles["user"].engine
+    assert [placement.label for placement in agent.placements] == ["GPU 3"]
+    assert [placement.label for placement in user.placements] == ["GPU 0", "GPU 1", "GPU 2"]
+    assert (agent.settings.adapters, user.settings.adapters) == (True, False)
+    assert agent.settings.gpu_memory_utilization == user.settings.gpu_memory_utilization == 0.8  # neither shares its GPUs
+
+
+@pytest.mark.parametrize(
+    ("gpus", "own", "words"),
+    [
+        ([0, 1], [2], "engine.agent_gpus: 2 is not among what the engine may use"),
+        ([0, 1], [0, 1], "must leave GPUs for user and judges"),
+        ([0, 1], [], "have one for the agent"),
+        ([], [0], "no GPU"),
+    ],
+)
+def test_gpus_of_its_own_must_be_there_and_leave_some(monkeypatch, gpus, own, words):
+    monkeypatch.setattr(opening, "visible_gpus", lambda: FOUR_GPUS)
+    with pytest.raises(ConfigError, match=words):
+        Engines({"agent": "vllm/org/model", "user": "vllm/org/model"}, EngineSection(gpus=gpus, agent_gpus=own))
+
+
+def test_the_role_that_learns_gets_room_for_adapters():
+    roles = Engines({"agent": "vllm/org/model", "judge": "vllm/org/other"}, ON_CPU, learner="agent").roles
+    assert roles["agent"].engine.settings.adapters
+    assert not roles["judge"].engine.settings.adapters
