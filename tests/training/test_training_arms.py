@@ -142,8 +142,10 @@ def test_selection_by_lot_alone_says_so(place):
 
 def test_logged_numbers_carry_the_name_of_their_arm(place):
     run = place.train(**PAIR)
-    logged = [line for line in lines(run.path / "metrics.jsonl") if any(name.endswith("/iteration") for name in line)]
-    arms = [next(name for name in line if name.endswith("/iteration")).partition("/")[0] for line in logged]
+    named = [[name.split("/") for name in line] for line in lines(run.path / "metrics.jsonl")]
+    arms = [parts[0] for line in named for parts in line if parts[1:] == ["iteration"]]
+    told = {parts[0] for line in named for parts in line if parts[1:] == ["trainer", "loss"]}
+    assert told == {"seed-0", "seed-0-control"}
     assert arms == ["seed-0"] * 3 + ["seed-0-control"] * 3
 
 
