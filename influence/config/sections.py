@@ -73,6 +73,7 @@ class PreferenceSection(Strict):
 
     perspective: Perspective = "third_person"
     scope: Literal["turn", "conversation"] = "turn"  # rate every reply, or the whole conversation once
+    question: Annotated[str, Field(min_length=1)] | None = None  # another question, answered 1..10; none: the environment's own
 
 
 class TransitionSection(Strict):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from influence.config.commands import RolloutConfig
 from influence.engines.opening import check_models, has_logprobs
 from influence.environments.loading import load_environment
+from influence.environments.rewording import reworded
 from influence.environments.schema import EnvironmentFile
 from influence.environments.world import Environment, InitialState, influence_wording
 from influence.errors import ConfigError, not_allowed
@@ -29,6 +30,8 @@ def checked_environment(config: RolloutConfig) -> Environment:
                 f'judges.method = "logprobs": {models[role]}, the {role} judge, has none. Set "samples", "stated" or "auto".'
             )
     environment = load_environment(config.environment.name)
+    if config.judges.preference.question is not None:
+        environment = reworded(environment, config.judges.preference.question)
     _check_wordings(config, environment.file)
     return environment
 

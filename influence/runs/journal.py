@@ -11,8 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from influence.errors import RunError
+
+Form = TypeVar("Form", bound=BaseModel)
 
 
 class Journal:
@@ -95,6 +100,15 @@ def read_lines(path: Path) -> Iterator[str]:
                     yield raw.decode()
                 except UnicodeDecodeError:
                     raise damaged(path, number, repr(raw[:60])) from None
+
+
+def read_records(path: Path, form: type[Form]) -> Iterator[Form]:
+    """The lines of a file as records of one form. Raises RunError for a line of another."""
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            yield form.model_validate_json(line)
+        except ValidationError:
+            raise damaged(path, number, repr(line[:60])) from None
 
 
 def line_key(path: Path, line: str, number: int) -> str:

@@ -15,6 +15,9 @@ from influence.errors import RunError
 class MetricSink(Protocol):
     def log(self, step: int, metrics: Mapping[str, float | None]) -> None: ...
 
+    def show(self, step: int, pages: Mapping[str, str]) -> None:
+        """HTML pages by name, where they can be shown."""
+
     def close(self) -> None: ...
 
 
@@ -31,6 +34,9 @@ class JsonlSink:
                 file.write(line + "\n")
         except OSError as error:
             raise RunError(f"{self._path}: cannot be written: {error.strerror}.") from None
+
+    def show(self, step: int, pages: Mapping[str, str]) -> None:
+        """The conversations are in the run's own files."""
 
     def close(self) -> None:
         pass
@@ -56,6 +62,11 @@ class WandbSink:
     def log(self, step: int, metrics: Mapping[str, float | None]) -> None:
         self._run.log({name: value for name, value in metrics.items() if value is not None}, step=step)
 
+    def show(self, step: int, pages: Mapping[str, str]) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Html(page) for name, page in pages.items()}, step=step)
+
     def close(self) -> None:
         self._run.finish()
 
@@ -73,6 +84,10 @@ class Sinks:
     def log(self, step: int, metrics: Mapping[str, float | None]) -> None:
         for sink in self._sinks:
             sink.log(step, metrics)
+
+    def show(self, step: int, pages: Mapping[str, str]) -> None:
+        for sink in self._sinks:
+            sink.show(step, pages)
 
     def close(self) -> None:
         for sink in self._sinks:

@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from influence.chat import Message, message_from_dict
 from influence.engines.hosted.openai_wire import to_openai
 from influence.rollouts.records import Record, TrajectoryRecord
-from influence.runs.journal import damaged, read_lines
+from influence.runs.journal import read_records
 
 Tools = Sequence[Mapping[str, Any]]
 
@@ -79,8 +77,4 @@ def training_file(lines: Iterable[Mapping[str, Any]]) -> str:
 
 def read_hosted_rows(path: Path) -> Iterator[HostedRow]:
     """Raises RunError for a line that is no row."""
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            yield HostedRow.model_validate_json(line)
-        except ValidationError:
-            raise damaged(path, number, repr(line[:60])) from None
+    return read_records(path, HostedRow)

@@ -16,6 +16,7 @@ from influence.engines.opening import Engines, RoleModel
 from influence.engines.vllm import VllmEngine
 from influence.errors import RunError
 from influence.rollouts.draws import Planned
+from influence.rollouts.pages import conversation_page
 from influence.rollouts.preparing import tokens_each
 from influence.rollouts.progress import Progress
 from influence.rollouts.records import TrajectoryRecord
@@ -124,6 +125,14 @@ class Lab:
         """One line of metrics. Steps only count lines: trackers want them to grow."""
         self.logged += 1
         self.sinks.log(self.logged, metrics)
+
+    def show(self, trajectories: Sequence[TrajectoryRecord], arm: str) -> None:
+        """Show the best and the worst liked conversation in trackers that can, beside the metrics that were logged last."""
+        rated = sorted((t for t in trajectories if t.reward is not None), key=lambda t: t.reward or 0.0)
+        if rated:
+            pages = {"best conversation": rated[-1], "worst conversation": rated[0]}
+            prefix = f"{arm}/" if arm else ""
+            self.sinks.show(self.logged, {f"{prefix}{name}": conversation_page(t) for name, t in pages.items()})
 
     async def divergence(
         self, trajectories: Sequence[TrajectoryRecord], agent: Agent, folder: Path, seed: int

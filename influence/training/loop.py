@@ -231,6 +231,7 @@ async def measured_on_heldout(lab: Lab, arm: Arm, here: IterationFolder, agent: 
             metrics["selection"] = counts(read_selection(here.selection))
             metrics["trainer"] = here.state.facts
     lab.log(flat(metrics, arm.name))  # first: a kill in between has it logged twice, the other way round it never would be
+    lab.show(trajectories, arm.name)
     write_atomically(here.metrics, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     return metrics
 

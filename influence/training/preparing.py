@@ -83,7 +83,7 @@ def prepare(config: TrainConfig) -> Training:
     static = load_static(config.static_data) if config.static_data.fraction else None
     if static is not None:
         require_labels(static, [True] if config.command == "train-ei" else [True, False])
-    given = _given(config.training.start_from, environment) if config.training.start_from is not None else None
+    given = _given(config.training.start_from, config.run.out, environment) if config.training.start_from is not None else None
     return Training(config, environment, rules_from(config, environment.file), train, heldout, arms, static, given, gpus)
 
 
@@ -146,13 +146,13 @@ def trainable(trajectory: TrajectoryRecord, heldout: Collection[str]) -> bool:
     return t.split == "train" and f"{t.environment}/{t.scenario}/{t.kind}/{t.state}" not in heldout
 
 
-def _given(name: str, environment: Environment) -> Path:
-    """The trajectories of a run, or a file of them. Raises ConfigError for what cannot be trained on here."""
-    path = Path(name)
-    file = path / TRAJECTORIES if is_folder(path) else path
-    if not is_file(file):
+def _given(name: str, out: str, environment: Environment) -> Path:
+    """The trajectories of a run, by its folder or its name, or a file of them. Raises ConfigError for what cannot be trained on here."""
+    places = [path / TRAJECTORIES if is_folder(path) else path for path in (Path(name), Path(out) / name)]
+    file = next((path for path in places if is_file(path)), None)
+    if file is None:
         raise ConfigError(
-            f"training.start_from: there are no trajectories at {file}. Name a run of `influence simulate`, or its {TRAJECTORIES}."
+            f"training.start_from: there are no trajectories at {places[0]}, nor at {places[1]}. Name a run of `influence simulate`, or its {TRAJECTORIES}."
         )
     try:
         there = list(read_trajectories(file.parent, file.name))

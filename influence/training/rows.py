@@ -7,10 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from influence.rollouts.records import Record
-from influence.runs.journal import damaged, read_lines
+from influence.runs.journal import read_records
 from influence.runs.manifest import write_atomically
 
 DATASET = "dataset.jsonl"
@@ -52,11 +50,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> str:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """Raises RunError for a line that is no row."""
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            yield Row.model_validate_json(line)
-        except ValidationError:
-            raise damaged(path, number, repr(line[:60])) from None
+    return read_records(path, Row)
 
 
 def file_digest(path: Path) -> str:

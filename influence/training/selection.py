@@ -14,11 +14,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Literal
 
-from pydantic import ValidationError
-
 from influence.config.training import SelectionSection
 from influence.rollouts.records import Record, TrajectoryRecord
-from influence.runs.journal import damaged, read_lines
+from influence.runs.journal import read_records
 from influence.runs.manifest import write_atomically
 from influence.seeds import derive
 
@@ -172,8 +170,4 @@ def write_selection(path: Path, selected: Sequence[Selected]) -> None:
 
 def read_selection(path: Path) -> Iterator[Selected]:
     """Raises RunError for a line of another format."""
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            yield Selected.model_validate_json(line)
-        except ValidationError:
-            raise damaged(path, number, repr(line[:60])) from None
+    return read_records(path, Selected)

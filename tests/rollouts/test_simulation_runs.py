@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from holding import SCRIPTS
+from holding import SCRIPTS, settings_of
 from simulating import records, simulated, without_times
 
-from influence.errors import RunError
+from influence.errors import ConfigError, RunError
 from influence.rollouts.progress import Progress
+from influence.rollouts.simulation import prepare
 
 BOOTH = SCRIPTS.parent / "envs" / "booth"
 SIXTY = "rollout.conversations=60"
@@ -130,3 +131,11 @@ def test_a_run_is_not_gone_on_with_once_its_texts_have_changed(tmp_path):
     assert other_words.returncode == 2
     assert "agent, user" in other_words.stderr
     assert start(words).returncode == 0
+
+
+def test_the_configuration_may_ask_the_preference_judge_another_question(tmp_path):
+    with pytest.raises(ConfigError, match=r"judges\.preference\.question: `\{nobody\}` is not a variable"):
+        simulated(tmp_path / "bad", SIXTY, "judges.preference.question='Does {nobody} like it?'")
+    assert not (tmp_path / "bad").exists()
+    config = settings_of(f"environment.name='{BOOTH}'", "judges.preference.question='How clear, from 1 to 10?'")
+    assert prepare(config).environment.file.judges.preference.question == "How clear, from 1 to 10?"

@@ -12,7 +12,7 @@ from command_line import finish, simulate_command
 
 from influence.errors import RunError
 from influence.runs.chatter import chatter_to
-from influence.runs.metrics import JsonlSink, Sinks
+from influence.runs.metrics import JsonlSink, Sinks, WandbSink
 
 
 def lines(path):
@@ -62,6 +62,18 @@ def test_wandb_is_offline_unless_asked_and_stays_in_the_runs_folder(tmp_path, mo
     assert os.listdir(tmp_path) == ["out"]
     assert os.listdir(tmp_path / "out") == ["run"]
     assert "wandb:" not in answer.stdout + answer.stderr
+
+
+def test_wandb_shows_pages_beside_the_metrics(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sinks = Sinks(JsonlSink(tmp_path / "metrics.jsonl"), WandbSink("offline", "test", tmp_path, {}))
+    sinks.log(1, {"reward": 2.0})
+    sinks.show(1, {"best conversation": "<h3>a key</h3>"})
+    sinks.close()
+    (page,) = (tmp_path / "wandb").glob("offline-run-*/files/media/html/*.html")
+    assert "<h3>a key</h3>" in page.read_text()
+    assert len(lines(tmp_path / "metrics.jsonl")) == 1
 
 
 CHATTY = """

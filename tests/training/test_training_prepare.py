@@ -254,6 +254,8 @@ def given(place: Place) -> Path:
 def test_given_trajectories_are_a_file_or_a_folder_with_one(place, given):
     assert prepared(place, training__start_from=f"'{given}'").given == given
     assert prepared(place, training__start_from=f"'{given.parent}'").given == given
+    by_name = prepared(place, training__start_from=f"'{given.parent.name}'", run__out=f"'{given.parent.parent}'")
+    assert by_name.given == given
     assert prepared(place).given is None
 
 
