@@ -53,10 +53,10 @@ def line(progress: Progress) -> str:
     if progress.phase.startswith("training"):
         return ": ".join(part for part in (progress.title, progress.phase, progress.note or duration(progress.seconds)) if part)
     parts = [
-        f"{f'{progress.title}: ' if progress.title else ''}{progress.phase}: {progress.kept + progress.done} of {progress.total} conversations",
+        f"{f'{progress.title}: ' if progress.title else ''}{progress.phase}: {progress.kept + progress.done} of {progress.total} {progress.things}",
         f"{progress.running} running",
     ]
-    parts.append(f"{progress.turns} turns")
+    parts.append(f"{progress.turns} {progress.parts}")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     generated = sum(u.completion_tokens for u in progress.recent.values())
@@ -89,9 +89,9 @@ def panel(progress: Progress, run: RunFolder, models: Mapping[str, str]) -> Rend
     ended = progress.kept + progress.done
     counts = Text()
     counts.append(f"{ended}", "bold")
-    counts.append(f" of {progress.total} conversations   {progress.running} running   ")
+    counts.append(f" of {progress.total} {progress.things}   {progress.running} running   ")
     counts.append(f"{progress.failed} failed", "bold red" if progress.failed else "dim")
-    counts.append(f"   {progress.turns} turns")
+    counts.append(f"   {progress.turns} {progress.parts}")
     hosted = progress.hosted()
     priced = bool(hosted)
     table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")

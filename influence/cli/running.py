@@ -10,7 +10,7 @@ import typer
 
 from influence.cli.live import watched
 from influence.cli.signals import run_until_signal
-from influence.config.commands import RolloutConfig
+from influence.config.commands import ModelsConfig
 from influence.rollouts.progress import Progress
 from influence.runs.chatter import chatter_to
 from influence.runs.folder import RunFolder, open_run
@@ -21,7 +21,7 @@ Outcome = TypeVar("Outcome")
 
 
 def run_in_folder(
-    config: RolloutConfig,
+    config: ModelsConfig,
     preset: str,
     resume: bool,
     work: Callable[[RunFolder, Progress], Coroutine[Any, Any, Outcome]],
@@ -32,7 +32,7 @@ def run_in_folder(
     try:
         with open_run(config, default_name, must_resume=resume) as run:
             progress = Progress(total=0)
-            with chatter_to(run.log_path) as terminal, watched(progress, terminal.err, run, config.models.by_role()):
+            with chatter_to(run.log_path) as terminal, watched(progress, terminal.err, run, config.by_role()):
                 outcome = run_until_signal(work(run, progress))
                 finish(run, outcome)
             return outcome

@@ -46,7 +46,35 @@ class CommandConfig(Strict):
         return self.model_copy(update={"run": RunSection()})
 
 
-class RolloutConfig(CommandConfig):
+class ModelsConfig(CommandConfig):
+    """What every command that asks models has."""
+
+    engine: EngineSection = EngineSection()
+    hosted: HostedSection = HostedSection()
+    budget: BudgetSection = BudgetSection()
+
+    def by_role(self) -> dict[str, str]:
+        """Every role with its model."""
+        raise NotImplementedError
+
+    def numbers(self) -> CommandConfig:
+        hosted = HostedSection(catalogue=self.hosted.catalogue)
+        return self.model_copy(update={"run": RunSection(), "hosted": hosted, "budget": BudgetSection()})
+
+    @model_validator(mode="after")
+    def _gpus_make_sense(self) -> ModelsConfig:
+        if self.engine.gpus is not None and len(set(self.engine.gpus)) != len(self.engine.gpus):
+            raise Clash("`engine.gpus` names a device twice.", ("engine", "gpus"))
+        if self.engine.gpus and len(self.engine.gpus) % self.engine.tensor_parallel:
+            raise Clash(
+                f"{len(self.engine.gpus)} GPUs cannot be split into groups of `engine.tensor_parallel` = {self.engine.tensor_parallel}.",
+                ("engine", "gpus"),
+                ("engine", "tensor_parallel"),
+            )
+        return self
+
+
+class RolloutConfig(ModelsConfig):
     """What every command that holds conversations has."""
 
     environment: EnvironmentSection = EnvironmentSection()
@@ -55,13 +83,9 @@ class RolloutConfig(CommandConfig):
     judges: JudgesSection = JudgesSection()
     rollout: RolloutSection = RolloutSection()
     reward: RewardSection = RewardSection()
-    engine: EngineSection = EngineSection()
-    hosted: HostedSection = HostedSection()
-    budget: BudgetSection = BudgetSection()
 
-    def numbers(self) -> CommandConfig:
-        hosted = HostedSection(catalogue=self.hosted.catalogue)
-        return self.model_copy(update={"run": RunSection(), "hosted": hosted, "budget": BudgetSection()})
+    def by_role(self) -> dict[str, str]:
+        return self.models.by_role()
 
     @model_validator(mode="after")
     def _rollouts_make_sense(self) -> RolloutConfig:
@@ -84,14 +108,6 @@ class RolloutConfig(CommandConfig):
                 f"`rollout.samples` is {self.rollout.samples}, more than the {self.rollout.conversations} `rollout.conversations`.",
                 ("rollout", "samples"),
                 ("rollout", "conversations"),
-            )
-        if self.engine.gpus is not None and len(set(self.engine.gpus)) != len(self.engine.gpus):
-            raise Clash("`engine.gpus` names a device twice.", ("engine", "gpus"))
-        if self.engine.gpus and len(self.engine.gpus) % self.engine.tensor_parallel:
-            raise Clash(
-                f"{len(self.engine.gpus)} GPUs cannot be split into groups of `engine.tensor_parallel` = {self.engine.tensor_parallel}.",
-                ("engine", "gpus"),
-                ("engine", "tensor_parallel"),
             )
         return self
 

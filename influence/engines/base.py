@@ -69,9 +69,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a reply is drawn. `top_k` 0, `top_p` 1 and `min_p` 0 mean: off. With `choices` the reply is one of them.
+    """How a reply is drawn. `top_k` 0, `top_p` 1 and `min_p` 0 mean: off. With `choices` the reply is one of them,
+    with `json_schema` (itself written as JSON) it is JSON that fits.
 
-    Only engines with `structured_output` keep a reply to its choices; callers read what others say.
+    Only engines with `structured_output` keep a reply to its choices, and those with `json_output` to its schema; callers read
+    what others say.
     """
 
     max_tokens: int
@@ -80,6 +82,7 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     choices: tuple[str, ...] = ()
+    json_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Capabilities:
     prefill: bool = False  # an answer can be made to begin with given words
     tools: bool = False
     structured_output: bool = False
+    json_output: bool = False
     adapters: bool = False
     seeds: bool = False
     token_ids: bool = False

@@ -113,9 +113,7 @@ class VllmEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            logprobs=True, prefill=True, tools=False, structured_output=False, adapters=True, seeds=True, token_ids=True
-        )
+        return Capabilities(logprobs=True, prefill=True, json_output=True, adapters=True, seeds=True, token_ids=True)
 
     async def open(self) -> None:
         """Start all replicas at once. Raises EngineError with what to look at."""
@@ -126,13 +124,14 @@ class VllmEngine:
         try:
             from vllm import SamplingParams, TokensPrompt
             from vllm.exceptions import VLLMError
-            from vllm.sampling_params import RequestOutputKind
+            from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
             from vllm.v1.engine.exceptions import EngineDeadError
         except ImportError as error:
             raise EngineError(
                 f"vLLM cannot be imported ({error}). `make install` sets it up, `influence doctor` says what is missing."
             ) from None
         self._params, self._prompt, self._final = SamplingParams, TokensPrompt, RequestOutputKind.FINAL_ONLY
+        self._structured = StructuredOutputsParams
         self._dead_error, self._request_errors = EngineDeadError, (VLLMError, ValueError, RuntimeError)
         if on_cpu:
             prefork.use()
@@ -193,6 +192,7 @@ class VllmEngine:
             seed=call.seed,
             detokenize=False,
             output_kind=self._final,
+            structured_outputs=self._structured(json=sampling.json_schema) if sampling.json_schema else None,
         )
         output = await self._ask(prompt, params, call, adapter, ())
         ids = tuple(output.outputs[0].token_ids)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from influence.config.commands import RolloutConfig
+from influence.config.commands import CommandConfig
 from influence.config.sections import BudgetSection
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
@@ -63,7 +63,7 @@ async def kept_books(run: RunFolder, engines: Engines, hosted: HostedModels, pro
 
 
 @contextmanager
-def call_log(config: RolloutConfig, folder: Path) -> Iterator[CallObserver | None]:
+def call_log(config: CommandConfig, folder: Path) -> Iterator[CallObserver | None]:
     if not config.tracking.log_calls:
         yield None
         return
@@ -74,7 +74,7 @@ def call_log(config: RolloutConfig, folder: Path) -> Iterator[CallObserver | Non
         log.close()
 
 
-def run_sinks(config: RolloutConfig, folder: Path) -> Sinks:
+def run_sinks(config: CommandConfig, folder: Path) -> Sinks:
     sinks: list[MetricSink] = [JsonlSink(folder / "metrics.jsonl")]
     if config.tracking.wandb != "off":
         sinks.append(WandbSink(config.tracking.wandb, config.tracking.project, folder, config.model_dump(mode="json")))

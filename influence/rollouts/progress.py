@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from influence.engines.base import Usage
-from influence.rollouts.records import TrajectoryRecord
 
 
 @dataclass
 class Progress:
     """Live counts of one rollout after another. `kept` are conversations that an earlier attempt had finished.
 
+    `things` are what is counted where it is no conversation, `parts` what its turns are called then.
+
     `title` says which rollout of several this is, `note` how the trainer is doing. `usage` is of all rollouts together.
     """
 
     total: int
+    things: str = "conversations"
+    parts: str = "turns"
     title: str = ""
     note: str = ""
     kept: int = 0
@@ -43,20 +46,20 @@ class Progress:
         self.total = self.kept = self.done = self.running = self.failed = self.turns = 0
         self.began, self.before = time.monotonic(), dict(self.usage)
 
-    def keep(self, trajectory: TrajectoryRecord) -> None:
+    def keep(self, failed: bool, turns: int) -> None:
         """A conversation that an earlier attempt had finished."""
         self.kept += 1
-        self.turns += len(trajectory.turns)
-        self.failed += trajectory.failed
+        self.turns += turns
+        self.failed += failed
 
     def charge(self, role: str, usage: Usage) -> None:
         """A call was answered."""
         self.usage[role] = self.usage.get(role, Usage()) + usage
 
-    def finish(self, trajectory: TrajectoryRecord) -> None:
+    def finish(self, failed: bool) -> None:
         """A conversation has ended and is in the journal."""
         self.done += 1
-        self.failed += trajectory.failed
+        self.failed += failed
 
     @property
     def recent(self) -> dict[str, Usage]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from influence.engines.base import Usage
 from influence.judges.scores import Score
+from influence.runs.records import Record, UsageRecord
 
 SCHEMA_VERSION = 1
 
@@ -25,12 +24,6 @@ class StopReason(StrEnum):
 
 
 FAILURES = (StopReason.AGENT_FAILED, StopReason.SIMULATOR_FAILED)
-
-
-class Record(BaseModel):
-    """The base of what is written to disk: unknown keys are refused on reading, so that a newer file is not misread."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ScoreRecord(Record):
@@ -67,16 +60,6 @@ class TurnRecord(Record):
     from_cache: list[str] = []
 
 
-class UsageRecord(Record):
-    calls: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost: float
-    from_cache: int = 0
-    unpriced: int = 0
-
-
 class TrajectoryRecord(Record):
     """One conversation. `preference` is set where the whole conversation was rated instead of its turns."""
 
@@ -107,6 +90,10 @@ class TrajectoryRecord(Record):
     @property
     def failed(self) -> bool:
         return self.stop_reason in FAILURES
+
+    @property
+    def parts(self) -> int:
+        return len(self.turns)
 
 
 def score_record(score: Score) -> ScoreRecord:

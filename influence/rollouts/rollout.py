@@ -1,36 +1,62 @@
-"""One rollout: a list of conversations and the journal that they end in. What the journal holds already is not held again."""
+"""One rollout: a list of planned things and the journal that they end in. What the journal holds already is not held again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
-from influence.engines.opening import RoleModel
-from influence.environments.world import Environment
-from influence.rollouts.cast import Rules
-from influence.rollouts.conversation import converse
-from influence.rollouts.draws import Planned
 from influence.rollouts.progress import Progress
-from influence.rollouts.reading import parse_trajectory
-from influence.rollouts.records import TrajectoryRecord
 from influence.rollouts.scheduler import run_all
 from influence.runs.journal import Journal
 
 
-class Rollout:
-    """An open rollout. `seen` is called with every trajectory, those that an earlier attempt had finished first."""
+class Plan(Protocol):
+    """Something to be held: a conversation or an episode with tools."""
+
+    @property
+    def key(self) -> str: ...
+
+
+class Held(Protocol):
+    """The record of something that was held. `parts` are its turns or steps."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def failed(self) -> bool: ...
+
+    @property
+    def parts(self) -> int: ...
+
+    def model_dump_json(self) -> str: ...
+
+
+Planned = TypeVar("Planned", bound=Plan)
+Record = TypeVar("Record", bound=Held)
+
+
+class Rollout(Generic[Planned, Record]):
+    """An open rollout. `seen` is called with every record, those that an earlier attempt had finished first."""
 
     def __init__(
-        self, path: Path, planned: Sequence[Planned], progress: Progress, seen: Callable[[TrajectoryRecord], None]
+        self,
+        path: Path,
+        planned: Sequence[Planned],
+        progress: Progress,
+        parse: Callable[[str, str], Record],
+        seen: Callable[[Record], None],
     ) -> None:
+        """`parse(line, place)` reads a record of the journal, or raises an error that names the place."""
         self._planned, self._progress, self._seen = planned, progress, seen
         self._lines = 0
 
         def keep(line: str) -> None:
             self._lines += 1
-            trajectory = parse_trajectory(line, f"{path}, line {self._lines}")
-            progress.keep(trajectory)
-            seen(trajectory)
+            record = parse(line, f"{path}, line {self._lines}")
+            progress.keep(record.failed, record.parts)
+            seen(record)
 
         progress.total = len(planned)
         self._journal = Journal(path, keep)
@@ -39,24 +65,24 @@ class Rollout:
     def complete(self) -> bool:
         return all(planned.key in self._journal.keys for planned in self._planned)
 
-    async def run(self, environment: Environment, roles: Mapping[str, RoleModel], rules: Rules, at_once: int) -> float:
-        """Hold the conversations that are missing. Returns how many seconds that took. Raises RunStoppedError or RunError."""
+    async def run(self, hold: Callable[[Planned], Awaitable[Record]], at_once: int) -> float:
+        """Hold what is missing. Returns how many seconds that took. Raises RunStoppedError or RunError."""
         progress = self._progress
         progress.start_rollout()
 
-        async def hold(planned: Planned) -> TrajectoryRecord:
+        async def held(planned: Planned) -> Record:
             progress.running += 1
             try:
-                return await converse(planned, environment, roles, rules, progress)
+                return await hold(planned)
             finally:
                 progress.running -= 1
 
-        def finished(trajectory: TrajectoryRecord) -> None:
-            self._journal.append(trajectory.key, trajectory.model_dump_json())
-            self._seen(trajectory)
-            progress.finish(trajectory)
+        def finished(record: Record) -> None:
+            self._journal.append(record.key, record.model_dump_json())
+            self._seen(record)
+            progress.finish(record.failed)
 
-        await run_all([p for p in self._planned if p.key not in self._journal.keys], hold, finished, at_once)
+        await run_all([p for p in self._planned if p.key not in self._journal.keys], held, finished, at_once)
         return progress.seconds
 
     def sort(self) -> None:

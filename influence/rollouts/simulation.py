@@ -13,10 +13,11 @@ from influence.engines.sharing import tree_of
 from influence.environments.world import Environment
 from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
 from influence.rollouts.cast import Rules, rules_from
+from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned
 from influence.rollouts.preparing import checked_environment, initial_states, planned_rollout, tokens_each
 from influence.rollouts.progress import Progress
-from influence.rollouts.reading import TRAJECTORIES
+from influence.rollouts.reading import TRAJECTORIES, parse_trajectory
 from influence.rollouts.rollout import Rollout
 from influence.rollouts.tally import Tally, by_model
 from influence.runs.folder import RunFolder
@@ -55,21 +56,23 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
     config, tally = simulation.config, Tally()
 
     # 1. what an earlier attempt has finished stays
-    rollout = Rollout(run.path / TRAJECTORIES, simulation.planned, progress, tally.add)
+    rollout = Rollout(run.path / TRAJECTORIES, simulation.planned, progress, parse_trajectory, tally.add)
     sinks = run_sinks(config, run.path)
     try:
         # 2. start the models
         with call_log(config, run.path) as observe:
-            if needs_conversion(config.models.by_role()):
+            if needs_conversion(config.by_role()):
                 progress.phase = "converting the embedded model, once"
             hosted = HostedModels(config.hosted, budget_left(config.budget, run))
-            engines = await asyncio.to_thread(Engines, config.models.by_role(), config.engine, observe, hosted)
+            engines = await asyncio.to_thread(Engines, config.by_role(), config.engine, observe, hosted)
             progress.phase, progress.hosted = "starting the engine", hosted.counts
             async with engines, kept_books(run, engines, hosted, progress):
                 record_sources(run, engines.describe(), simulation.environment)
                 at_once = config.rollout.in_flight or engines.conversations_at_once(tokens_each(simulation.rules))
                 # 3. roll out
-                seconds = await rollout.run(simulation.environment, engines.roles, simulation.rules, at_once)
+                seconds = await rollout.run(
+                    lambda p: converse(p, simulation.environment, engines.roles, simulation.rules, progress), at_once
+                )
                 progress.phase = "writing"
                 run.record(models=engines.describe())  # again, with what was learned of them
         # 4. put the records in the plan's order and sum up
@@ -86,7 +89,7 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
 
 
 def _outcome(simulation: Simulation, tally: Tally, progress: Progress, run: RunFolder, seconds: float) -> Outcome:
-    seed, calls, models = simulation.config.seed, run.path / "calls.jsonl", simulation.config.models.by_role()
+    seed, calls, models = simulation.config.seed, run.path / "calls.jsonl", simulation.config.by_role()
     failed = tally.whole.failed / max(1, tally.whole.conversations)
     generated = sum(used.completion_tokens for used in progress.usage.values())
     summary: dict[str, Any] = {

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from influence.chat import Message, message_from_dict
 from influence.engines.hosted.openai_wire import to_openai
-from influence.rollouts.records import Record, TrajectoryRecord
+from influence.rollouts.records import TrajectoryRecord
 from influence.runs.journal import read_records
+from influence.runs.records import Record
 
 Tools = Sequence[Mapping[str, Any]]
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from influence.engines.digests import full_digest
 from influence.errors import RunError, RunTakenError
 from influence.rollouts.reading import HELDOUT, TRAJECTORIES
-from influence.rollouts.records import Record
 from influence.runs.manifest import write_atomically
+from influence.runs.records import Record
 from influence.training.rows import DATASET, file_digest
 from influence.training.selection import SELECTION
 from influence.training.trainer import PARTIAL

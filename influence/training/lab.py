@@ -15,10 +15,12 @@ from influence.engines.digests import full_digest
 from influence.engines.opening import Engines, RoleModel
 from influence.engines.vllm import VllmEngine
 from influence.errors import RunError
+from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned
 from influence.rollouts.pages import conversation_page
 from influence.rollouts.preparing import tokens_each
 from influence.rollouts.progress import Progress
+from influence.rollouts.reading import parse_trajectory
 from influence.rollouts.records import TrajectoryRecord
 from influence.rollouts.rollout import Rollout
 from influence.runs.folder import RunFolder
@@ -82,12 +84,14 @@ class Lab:
         """Hold the conversations that the journal lacks. Returns all of them, in the plan's order."""
         self.progress.begin(title, "rolling out")
         kept: dict[str, TrajectoryRecord] = {}
-        rollout = Rollout(path, planned, self.progress, lambda t: kept.__setitem__(t.key, t))
+        rollout = Rollout(path, planned, self.progress, parse_trajectory, lambda t: kept.__setitem__(t.key, t))
         try:
             if not rollout.complete:
                 rules = self.training.rules
                 at_once = self.training.config.rollout.in_flight or self.engines.conversations_at_once(tokens_each(rules))
-                await rollout.run(self.training.environment, self.engines.roles, rules, at_once)
+                await rollout.run(
+                    lambda p: converse(p, self.training.environment, self.engines.roles, rules, self.progress), at_once
+                )
             rollout.sort()
         finally:
             rollout.close()

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from influence.rollouts.records import Record
 from influence.runs.journal import read_records
 from influence.runs.manifest import write_atomically
+from influence.runs.records import Record
 
 DATASET = "dataset.jsonl"
 

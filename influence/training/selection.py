@@ -15,9 +15,10 @@ from statistics import mean, median
 from typing import Literal
 
 from influence.config.training import SelectionSection
-from influence.rollouts.records import Record, TrajectoryRecord
+from influence.rollouts.records import TrajectoryRecord
 from influence.runs.journal import read_records
 from influence.runs.manifest import write_atomically
+from influence.runs.records import Record
 from influence.seeds import derive
 
 SELECTION = "selection.jsonl"

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from influence.errors import TrainerError
 from influence.redaction import redact
-from influence.rollouts.records import Record
 from influence.runs.manifest import write_atomically
+from influence.runs.records import Record
 
 STATE = "fine_tuning.json"
 

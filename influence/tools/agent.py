@@ -1,0 +1,145 @@
+"""The agent with tools: one message of it understood, in native tool calls or in text, with a bounded number of repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from influence.chat import Message, ToolCall
+from influence.engines.base import Call, Finish, Sampling, Usage
+from influence.engines.opening import RoleModel
+from influence.environments.templates import fill
+from influence.errors import ContextOverflowError, InfluenceError, RunStoppedError
+from influence.seeds import derive
+from influence.tools.loading import Toolkit
+from influence.tools.prompts import AgentPrompt, ProtocolPrompt
+from influence.tools.react import RESULT, Act, Answer, parse
+from influence.tools.records import EpisodeEnd, RepairRecord
+from influence.tools.specs import Detail, native_tools, tools_in_words
+
+Protocol = Literal["native", "react"]
+GAVE_UP = "GIVE UP"  # how an agent with native calls says it, at the beginning of a message without one
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRules:
+    """How the agent is asked. `tries` counts the first one, for each of its messages."""
+
+    prompt: AgentPrompt
+    protocols: Mapping[Protocol, ProtocolPrompt]
+    protocol: Literal["auto", "native", "react"]
+    detail: Detail
+    sampling: Sampling
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the agent did with one message: calls, or the end (`ended`, with its `answer`)."""
+
+    message: Message
+    calls: tuple[ToolCall, ...] = ()
+    ended: EpisodeEnd | None = None
+    answer: str | None = None
+    repairs: list[RepairRecord] = field(default_factory=list)
+
+
+class AgentEnded(Exception):
+    """The agent gave nothing that could be understood, or could not be asked. Caught where the episode is held."""
+
+    def __init__(self, end: EpisodeEnd, error: str | None, repairs: list[RepairRecord]) -> None:
+        super().__init__(end)
+        self.end, self.error, self.repairs = end, error, repairs
+
+
+def protocol_for(model: RoleModel, rules: AgentRules) -> Protocol:
+    """Native tool calls where the engine has them, text where not, unless the rules say which."""
+    if rules.protocol != "auto":
+        return rules.protocol
+    return "native" if model.engine.capabilities.tools else "react"
+
+
+class ToolAgent:
+    """The agent of one episode."""
+
+    def __init__(
+        self,
+        model: RoleModel,
+        rules: AgentRules,
+        toolkits: Sequence[Toolkit],
+        seed: int,
+        session: str,
+        charge: Callable[[Usage], None],
+    ) -> None:
+        self.protocol = protocol_for(model, rules)
+        self._model, self._rules, self._seed, self._session, self._charge = model, rules, seed, session, charge
+        instructions = rules.protocols[self.protocol].instructions
+        words = tools_in_words(toolkits, rules.detail) if self.protocol == "react" else ""
+        self.system = f"{rules.prompt.system}\n\n{fill(instructions, {'tools': words})}"
+        self._tools: tuple[dict[str, Any], ...] = native_tools(toolkits, rules.detail) if self.protocol == "native" else ()
+        self._asked = 0
+
+    async def step(self, messages: Sequence[Message]) -> Step:
+        """The agent's next message, understood. Raises AgentEnded, RunStoppedError."""
+        self._asked += 1
+        prompt = [Message("system", self.system), *messages]
+        repairs: list[RepairRecord] = []
+        for attempt in range(self._rules.tries):
+            call = Call("agent", self._session, derive(self._seed, "agent", self._asked, attempt), self._asked)
+            try:
+                completion = await self._model.engine.generate(
+                    prompt, self._rules.sampling, call, self._model.adapter, self._tools
+                )
+            except RunStoppedError:
+                raise
+            except ContextOverflowError:
+                raise AgentEnded(EpisodeEnd.TOKEN_LIMIT, None, repairs) from None
+            except InfluenceError as error:
+                raise AgentEnded(EpisodeEnd.AGENT_FAILED, f"agent: {error}", repairs) from None
+            self._charge(completion.usage)
+            if completion.finish == Finish.REFUSED:
+                raise AgentEnded(EpisodeEnd.REFUSED, None, repairs)
+            said = Message("assistant", completion.text, completion.tool_calls, token_ids=completion.content_ids)
+            step = _native(said) if self.protocol == "native" else self._react(said)
+            if isinstance(step, Step):
+                return replace(step, repairs=repairs)
+            cut = " It was cut off: be shorter." if completion.finish == Finish.LENGTH else ""
+            repairs.append(RepairRecord(text=completion.text, problem=step + cut))
+            again = fill(self._rules.protocols[self.protocol].again, {"problem": step + cut})
+            prompt = [Message("system", self.system), *messages, said, Message("user", again)]
+        raise AgentEnded(EpisodeEnd.UNREADABLE, repairs[-1].problem, repairs)
+
+    def result(self, call: ToolCall, answer: str) -> Message:
+        """What the agent is shown of an answer."""
+        if self.protocol == "native":
+            return Message("tool", answer, tool_call_id=call.id)
+        return Message("user", f"{RESULT}: {answer}")
+
+    def _react(self, said: Message) -> Step | str:
+        """The message up to the end of its first move: what the agent made up behind it is cut off. Or why it is none."""
+        move = parse(said.content)
+        if isinstance(move, Act):
+            kept = _cut(said, move.end)
+            return Step(kept, (ToolCall(f"call-{self._asked}", move.tool, move.arguments),))
+        if isinstance(move, Answer):
+            end = EpisodeEnd.GAVE_UP if move.gave_up else EpisodeEnd.FINAL_ANSWER
+            return Step(_cut(said, move.end), ended=end, answer=move.text)
+        return move.reason
+
+
+def _native(said: Message) -> Step | str:
+    if said.tool_calls:
+        return Step(said, said.tool_calls)
+    text = said.content.strip()
+    if not text:
+        return "it was empty."
+    gave_up = text.upper().startswith(GAVE_UP)
+    return Step(said, ended=EpisodeEnd.GAVE_UP if gave_up else EpisodeEnd.FINAL_ANSWER, answer=text)
+
+
+def _cut(said: Message, end: int) -> Message:
+    """The first `end` characters of a message. Sampled token ids stay only with a message that stays whole."""
+    if end >= len(said.content.rstrip()):
+        return said
+    return replace(said, content=said.content[:end], token_ids=None)

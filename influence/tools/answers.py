@@ -1,0 +1,120 @@
+"""What an emulator may answer: the JSON schema that it is held to, and the reading of what it wrote.
+
+Where the engine can, decoding follows the schema; the answer is validated in any case, because decoding may be cut off and
+because not every engine can.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from influence.tools.arguments import BadArgumentsError, fitting
+from influence.tools.schema import ToolSpec, object_schema
+from influence.tools.world import PATCH_SCHEMA, BadPatchError, patched
+
+Memory = Literal["state", "summary"]
+LONGEST_TEXT, MOST_ITEMS = 400, 6  # while decoding, so that a small model cannot write one value for ever
+_CHANGE = {
+    "type": "object",
+    "properties": {
+        "op": {"enum": ["add", "replace", "remove"]},
+        "path": {"type": "string", "maxLength": 100},
+        "value": {"type": ["string", "number", "boolean", "null", "object"]},
+    },
+    "required": ["op", "path"],
+    "additionalProperties": False,
+}
+
+
+class BadAnswerError(Exception):
+    """An emulator's answer that cannot be used. The text says why, for the emulator to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a tool answered: its result, or the name and words of an exception; and what changed in the world."""
+
+    result: dict[str, Any] | None
+    fault: str | None = None
+    message: str | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    thought: str = ""
+    summary: str = ""
+
+    def shown(self) -> str:
+        """What the agent is shown."""
+        if self.fault is not None:
+            return json.dumps({"error": {"name": self.fault, "message": self.message}}, ensure_ascii=False)
+        return json.dumps(self.result, ensure_ascii=False)
+
+
+def answer_schema(tool: ToolSpec, memory: Memory) -> dict[str, Any]:
+    """The schema of one answer about this tool, for decoding: a result or one of its exceptions, and what to remember."""
+    thought = {"type": "string", "maxLength": LONGEST_TEXT}
+    if memory == "state":
+        kept: dict[str, Any] = {"changes": {"type": "array", "maxItems": 4, "items": _CHANGE}}
+    else:
+        kept = {"summary": {"type": "string", "maxLength": 2 * LONGEST_TEXT}}
+    branches = [{"result": _bounded(object_schema(tool.returns))}]
+    if tool.exceptions:
+        names = [exception.name for exception in tool.exceptions]
+        message = {"type": "string", "maxLength": LONGEST_TEXT}
+        fault = {"name": {"enum": names}, "message": message}
+        branches.append({"exception": {**_closed(fault)}})
+    return {"anyOf": [_closed({"thought": thought, **branch, **kept}) for branch in branches]}
+
+
+def read_answer(tool: ToolSpec, text: str, memory: Memory, state: dict[str, Any]) -> tuple[ToolAnswer, dict[str, Any]]:
+    """The answer, and the state after it. Raises BadAnswerError; the state is then as it was."""
+    try:
+        data = json.loads(_object_in(text))
+    except (ValueError, RecursionError):
+        raise BadAnswerError("the answer is not one JSON object.") from None
+    if not isinstance(data, dict):
+        raise BadAnswerError("the answer is not one JSON object.")
+    if ("result" in data) == ("exception" in data):
+        raise BadAnswerError("the answer must have either `result` or `exception`.")
+    changes = data.get("changes") or []
+    try:
+        fitting(changes, PATCH_SCHEMA)
+        after = patched(state, changes) if memory == "state" else state
+    except (BadArgumentsError, BadPatchError) as error:
+        raise BadAnswerError(f"`changes`: {error}") from None
+    kept = ToolAnswer(None, None, None, changes, str(data.get("thought") or ""), str(data.get("summary") or ""))
+    if "result" in data:
+        try:
+            fitting(data["result"], object_schema(tool.returns))
+        except BadArgumentsError as error:
+            raise BadAnswerError(f"`result` is not what {tool.name} returns: {error}") from None
+        return replace(kept, result=data["result"]), after
+    fault = data["exception"]
+    names = [exception.name for exception in tool.exceptions]
+    if not isinstance(fault, dict) or fault.get("name") not in names:
+        raise BadAnswerError(f"`exception.name` must be one of: {', '.join(names) or '(this tool has none)'}.")
+    return replace(kept, fault=fault["name"], message=str(fault.get("message") or "")), after
+
+
+def _object_in(text: str) -> str:
+    """From the first brace to the last: models put fences and pleasantries around their JSON."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with an end to every text and list."""
+    bounded = {key: value for key, value in schema.items() if key != "description"}
+    if schema["type"] == "string" and "enum" not in schema:
+        bounded["maxLength"] = LONGEST_TEXT
+    if schema["type"] == "array":
+        bounded["maxItems"] = MOST_ITEMS
+    if "items" in schema:
+        bounded["items"] = _bounded(schema["items"])
+    if "properties" in schema:
+        bounded["properties"] = {name: _bounded(inner) for name, inner in schema["properties"].items()}
+    return bounded

@@ -1,0 +1,297 @@
+"""One episode: the agent works on a case with emulated tools, some calls meet injected errors, everything is recorded.
+
+Nothing that the agent asks for is ever run: a call ends in a program over a JSON state or in an emulator's words. A failure
+inside an episode is a result of it, never an exception for the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from influence.chat import Message, ToolCall
+from influence.engines.base import Usage
+from influence.engines.opening import RoleModel
+from influence.errors import nearest
+from influence.runs.records import UsageRecord
+from influence.seeds import derive
+from influence.tools.agent import AgentEnded, AgentRules, ToolAgent
+from influence.tools.answers import ToolAnswer
+from influence.tools.arguments import BadArgumentsError, parsed_arguments
+from influence.tools.emulator import EmulatorFailure, EmulatorRules, World
+from influence.tools.injection import Injection, Injector, Schedule
+from influence.tools.loading import Assignment
+from influence.tools.records import (
+    Answerer,
+    CallOutcome,
+    CallRecord,
+    EpisodeEnd,
+    EpisodeRecord,
+    InjectedRecord,
+    RepairRecord,
+    StepRecord,
+    TruthRecord,
+)
+from influence.tools.schema import Criterion, ToolError, ToolSpec
+from influence.tools.world import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where an episode ends at the latest. `calls_a_message`: what a message holds beyond them is answered with a refusal."""
+
+    steps: int
+    tokens: int | None
+    seconds: float | None
+    calls_a_message: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRules:
+    """Which errors are injected: those of a tool that meet all `criteria`, or with `made_up` what the emulator thinks of."""
+
+    criteria: tuple[Criterion, ...] = ()
+    made_up: bool = False
+
+    def of(self, tool: ToolSpec) -> list[ToolError]:
+        return [] if self.made_up else [error for error in tool.errors if set(self.criteria) <= set(error.criteria)]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePlan:
+    """One episode before it is held: what it is called, and everything that decides it."""
+
+    key: str
+    assignment: Assignment
+    agent: str
+    emulator: str
+    dose: str
+    repeat: int
+    seed: int
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRules:
+    """How all episodes of a run go."""
+
+    agents: Mapping[str, AgentRules]
+    emulators: Mapping[str, EmulatorRules]
+    limits: Limits
+    errors: ErrorRules
+
+
+async def attempt(
+    plan: EpisodePlan,
+    rules: EpisodeRules,
+    roles: Mapping[str, RoleModel],
+    charge: Callable[[str, Usage], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> EpisodeRecord:
+    """Hold one episode. Raises RunStoppedError only."""
+    return await _Episode(plan, rules, roles, charge, clock).hold()
+
+
+class _Episode:
+    """An episode while it lasts."""
+
+    def __init__(
+        self,
+        plan: EpisodePlan,
+        rules: EpisodeRules,
+        roles: Mapping[str, RoleModel],
+        charge: Callable[[str, Usage], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.plan, self.rules, self.roles, self.clock = plan, rules, roles, clock
+        self.usage: dict[str, Usage] = {}
+        self.messages = [Message("user", plan.assignment.case.instruction)]
+        self.steps: list[StepRecord] = []
+        self.calls: list[CallRecord] = []
+
+        def charged(role: str) -> Callable[[Usage], None]:
+            def add(usage: Usage) -> None:
+                self.usage[role] = self.usage.get(role, Usage()) + usage
+                charge(role, usage)
+
+            return add
+
+        kits, seed = plan.assignment.toolkits, plan.seed
+        self.agent = ToolAgent(roles["agent"], rules.agents[plan.agent], kits, seed, plan.key, charged("agent"))
+        self.world = World(
+            plan.assignment, rules.emulators[plan.emulator], roles["emulator"], seed, plan.key, charged("emulator")
+        )
+        self.injector = Injector(plan.schedule, rules.errors.of, derive(seed, "errors"), rules.errors.made_up)
+
+    async def hold(self) -> EpisodeRecord:
+        started, began, before = time.time(), self.clock(), self.world.state
+        end, answer, error = EpisodeEnd.STEP_LIMIT, None, None
+        while len(self.steps) < self.rules.limits.steps:
+            if (over := self._limit(began)) is not None:
+                end = over
+                break
+            # 1. the agent acts
+            try:
+                step = await self.agent.step(self.messages)
+            except AgentEnded as ended:
+                end, error = ended.end, ended.error
+                self.steps.append(StepRecord(message=-1, calls=[], repairs=ended.repairs))
+                break
+            self.messages.append(step.message)
+            place = len(self.messages) - 1
+            first = len(self.calls)
+            if step.ended is not None:
+                self.steps.append(StepRecord(message=place, calls=[], repairs=step.repairs))
+                end, answer = step.ended, step.answer
+                break
+            # 2. every call is checked, may meet an error, and is answered
+            try:
+                for number, call in enumerate(step.calls):
+                    record = await self._called(call, place, too_many=number >= self.rules.limits.calls_a_message)
+                    self.calls.append(record)
+                    self.messages.append(self.agent.result(call, record.answer))
+            except EmulatorFailure as failure:
+                end, error = EpisodeEnd.EMULATOR_FAILED, f"emulator: {failure}"
+                self.calls.append(self._record(call, place, CallOutcome.FAILED, "", "emulator", repairs=failure.repairs))
+            self.steps.append(StepRecord(message=place, calls=list(range(first, len(self.calls))), repairs=step.repairs))
+            if error is not None:
+                break
+        return self._finished(end, answer, error, before, started, self.clock() - began)
+
+    def _limit(self, began: float) -> EpisodeEnd | None:
+        limits = self.rules.limits
+        if limits.tokens is not None and self.usage.get("agent", Usage()).completion_tokens >= limits.tokens:
+            return EpisodeEnd.TOKEN_LIMIT
+        if limits.seconds is not None and self.clock() - began >= limits.seconds:
+            return EpisodeEnd.TIME_LIMIT
+        return None
+
+    async def _called(self, call: ToolCall, place: int, too_many: bool) -> CallRecord:
+        """One call, answered. Raises EmulatorFailure, RunStoppedError."""
+        tools = self.plan.assignment.tools
+        if too_many:
+            shown = _refusal("TooManyCalls", f"at most {self.rules.limits.calls_a_message} calls in one message are answered.")
+            return self._record(call, place, CallOutcome.BAD_ARGUMENTS, shown, "check")
+        if call.name not in tools:
+            shown = _refusal(
+                "NoSuchTool", f"there is no tool `{call.name[:80]}`. {nearest(call.name, tools)}Tools: {', '.join(tools)}."
+            )
+            return self._record(call, place, CallOutcome.NO_SUCH_TOOL, shown, "check")
+        kit, tool = tools[call.name]
+        try:
+            arguments = parsed_arguments(tool, call.arguments)
+        except BadArgumentsError as error:
+            return self._record(call, place, CallOutcome.BAD_ARGUMENTS, _refusal("BadArguments", str(error)), "check")
+        if (struck := self.injector.strike(tool, arguments)) is not None:
+            return await self._injected(struck, call, place, tool, arguments)
+        answered = await self.world.answer(kit, tool, arguments)
+        answer = answered.answer
+        ended = self.injector.over(tool.name, succeeded=answer.fault is None)
+        outcome = CallOutcome.RETURNED if answer.fault is None else CallOutcome.EXCEPTION
+        by: Answerer = "program" if kit.program is not None else "emulator"
+        return self._record(call, place, outcome, answer.shown(), by, arguments, answer, answered.repairs, None, ended)
+
+    async def _injected(
+        self, struck: Injection, call: ToolCall, place: int, tool: ToolSpec, arguments: dict[str, Any]
+    ) -> CallRecord:
+        """The call meets an error. The emulator is told, so that what it answers later agrees. Raises EmulatorFailure."""
+        repairs: list[RepairRecord] = []
+        error = struck.error
+        if error is None:
+            error, repairs = await self.world.make_up(tool, arguments)
+            self.injector.made(struck, error)
+        answer = ToolAnswer(None, error.name, error.description)
+        self.world.note(tool, call.arguments, answer.shown())
+        ended = self.injector.over(tool.name, succeeded=False)
+        injected = InjectedRecord(
+            number=struck.number,
+            name=error.name,
+            repeated=struck.repeated,
+            source="made_up" if self.rules.errors.made_up else "listed",
+        )
+        return self._record(
+            call, place, CallOutcome.INJECTED, answer.shown(), "schedule", arguments, answer, repairs, injected, ended
+        )
+
+    def _record(
+        self,
+        call: ToolCall,
+        place: int,
+        outcome: CallOutcome,
+        shown: str,
+        by: Answerer,
+        parsed: dict[str, Any] | None = None,
+        answer: ToolAnswer | None = None,
+        repairs: Sequence[RepairRecord] = (),
+        injected: InjectedRecord | None = None,
+        ended: Sequence[int] = (),
+    ) -> CallRecord:
+        answer = answer or ToolAnswer(None)
+        return CallRecord(
+            message=place,
+            tool=call.name,
+            arguments=call.arguments,
+            parsed=parsed,
+            outcome=outcome,
+            answer=shown,
+            exception=answer.fault,
+            injected=injected,
+            ended=list(ended),
+            changes=answer.changes,
+            state_digest=digest(self.world.state),
+            thought=answer.thought,
+            summary=answer.summary,
+            repairs=list(repairs),
+            by=by,
+        )
+
+    def _finished(
+        self, end: EpisodeEnd, answer: str | None, error: str | None, before: dict[str, Any], started: float, seconds: float
+    ) -> EpisodeRecord:
+        plan, rules = self.plan, self.rules
+        return EpisodeRecord(
+            key=plan.key,
+            case=plan.assignment.key,
+            agent=plan.agent,
+            emulator=plan.emulator,
+            dose=plan.dose,
+            repeat=plan.repeat,
+            seed=plan.seed,
+            models={role: model.name for role, model in self.roles.items()},
+            protocol=self.agent.protocol,
+            memory=rules.emulators[plan.emulator].memory,
+            agent_system=self.agent.system,
+            messages=[message.to_dict() for message in self.messages],
+            steps=self.steps,
+            calls=self.calls,
+            onsets=sorted(plan.schedule.onsets),
+            state_before=before,
+            state_after=self.world.state,
+            truth=truths(plan.assignment, before, self.world),
+            end=end,
+            answer=answer,
+            error=error,
+            usage={role: UsageRecord(**usage.to_dict()) for role, usage in self.usage.items()},
+            started=started,
+            seconds=seconds,
+        )
+
+
+def truths(assignment: Assignment, before: dict[str, Any], world: World) -> list[TruthRecord]:
+    """Every rule that the case states for a programmatic toolkit, decided."""
+    kits = {kit.name: kit for kit in assignment.toolkits}
+    decided = []
+    for truth in assignment.case.truth:
+        program = kits[truth.toolkit].program
+        assert program is not None  # checked when the case was loaded
+        performed = world.performed[truth.toolkit]
+        evidence = program.rules[truth.rule].broken(before[truth.toolkit], performed, world.state[truth.toolkit], truth.values)
+        decided.append(TruthRecord(toolkit=truth.toolkit, rule=truth.rule, broken=evidence is not None, evidence=evidence))
+    return decided
+
+
+def _refusal(name: str, message: str) -> str:
+    return json.dumps({"error": {"name": name, "message": message}}, ensure_ascii=False)
