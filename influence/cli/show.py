@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,9 +28,13 @@ def show(
     """
     from rich.console import Console
 
+    from influence.refinement.reading import is_tool_run
     from influence.rollouts.reading import conversation_files, find_run, find_trajectory, read_trajectories
 
     folder = find_run(run, out)
+    if is_tool_run(folder):
+        show_episodes(folder, key, limit, as_json)
+        return
     if key is None and not as_json and (files := conversation_files(folder)):
         typer.echo(f"{folder} is a training run. Its conversations, by iteration:")
         for file in files:
@@ -52,4 +57,27 @@ def show(
     from influence.cli.conversation import listing
 
     for part in listing(folder, read_trajectories(folder), limit):
+        Console().print(part)
+
+
+def show_episodes(folder: Path, key: str | None, limit: int, as_json: bool) -> None:
+    """The same of a run with tools."""
+    from rich.console import Console
+
+    from influence.cli.tool_tables import episode, listing
+    from influence.refinement.reading import find_episode, read_episodes
+
+    if key is not None:
+        found = find_episode(folder, key)
+        if as_json:
+            print(found.model_dump_json())
+            return
+        for part in episode(found):
+            Console().print(part)
+        return
+    if as_json:
+        for one in read_episodes(folder):
+            print(one.model_dump_json(exclude={"messages", "calls", "agent_system", "state_before", "state_after"}))
+        return
+    for part in listing(folder, read_episodes(folder), limit):
         Console().print(part)

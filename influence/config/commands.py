@@ -20,6 +20,7 @@ from influence.config.sections import (
     RunSection,
     TrackingSection,
 )
+from influence.config.tools import ErrorsSection, ToolModelsSection, ToolSamplingSection, ToolsSection
 from influence.config.training import (
     FineTuningSection,
     SelectionSection,
@@ -213,8 +214,67 @@ class TrainKtoConfig(TrainConfig):
         return self
 
 
+class ToolsConfig(ModelsConfig):
+    """What `emulate-tools` and `refine-policy` share: an agent works on cases with emulated tools."""
+
+    models: ToolModelsSection = ToolModelsSection()
+    sampling: ToolSamplingSection = ToolSamplingSection()
+    tools: ToolsSection = ToolsSection()
+    errors: ErrorsSection = ErrorsSection()
+
+    def by_role(self) -> dict[str, str]:
+        return self.models.by_role()
+
+    @model_validator(mode="after")
+    def _episodes_make_sense(self) -> ToolsConfig:
+        longest = max(self.sampling.agent.max_tokens, self.sampling.emulator.max_tokens)
+        if longest >= self.engine.max_model_len:
+            raise Clash(
+                f"`sampling` asks for {longest} tokens a reply, but `engine.max_model_len` is {self.engine.max_model_len}.",
+                ("sampling", "agent", "max_tokens"),
+                ("sampling", "emulator", "max_tokens"),
+                ("engine", "max_model_len"),
+            )
+        if self.errors.rates and self.errors.rounds:
+            raise Clash(
+                "`errors.rates` and `errors.rounds` are two kinds of doses: give one of them. `errors.most` limits how many errors a rate makes.",
+                ("errors", "rates"),
+                ("errors", "rounds"),
+            )
+        if self.errors.most is not None and not self.errors.rates:
+            raise Clash("`errors.most` limits `errors.rates`, and there are none.", ("errors", "most"))
+        if self.errors.criteria and self.errors.source == "made_up":
+            raise Clash("`errors.criteria` chooses among listed errors; made-up ones have all five.", ("errors", "criteria"))
+        return self
+
+
+class EmulateToolsConfig(ToolsConfig):
+    """`influence emulate-tools`: cases x agents x emulators."""
+
+    command: Literal["emulate-tools"] = "emulate-tools"
+
+
+class RefinePolicyConfig(ToolsConfig):
+    """`influence refine-policy`: the same under several doses of errors."""
+
+    command: Literal["refine-policy"] = "refine-policy"
+
+    @model_validator(mode="after")
+    def _there_are_doses(self) -> RefinePolicyConfig:
+        doses: list[float] = [*self.errors.rates, *self.errors.rounds]
+        if 0 not in doses or len(set(doses)) < 2:
+            raise Clash(
+                "`errors.rates` or `errors.rounds` must hold 0 and at least one other dose: every case is compared with itself at 0.",
+                ("errors", "rates"),
+                ("errors", "rounds"),
+            )
+        return self
+
+
 COMMANDS: dict[str, type[CommandConfig]] = {
     "simulate": SimulateConfig,
     "train-ei": TrainEiConfig,
     "train-kto": TrainKtoConfig,
+    "emulate-tools": EmulateToolsConfig,
+    "refine-policy": RefinePolicyConfig,
 }

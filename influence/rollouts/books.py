@@ -81,9 +81,9 @@ def run_sinks(config: CommandConfig, folder: Path) -> Sinks:
     return Sinks(*sinks)
 
 
-def record_sources(run: RunFolder, models: dict[str, Any], world: Environment) -> None:
+def record_sources(run: RunFolder, models: dict[str, Any], environment: dict[str, Any]) -> None:
     """Write what the numbers come from into the manifest. Raises RunTakenError if an earlier attempt had other texts or weights."""
-    before, environment = run.manifest, _environment_facts(world)
+    before = run.manifest
     changed = [
         role for role, now in models.items() if before.models and before.models.get(role, {}).get("digest") != now["digest"]
     ]
@@ -97,5 +97,6 @@ def record_sources(run: RunFolder, models: dict[str, Any], world: Environment) -
     run.record(models=models, environment=environment)
 
 
-def _environment_facts(environment: Environment) -> dict[str, Any]:
+def environment_facts(environment: Environment) -> dict[str, Any]:
+    """What the manifest says of the environment."""
     return {"name": environment.name, "digest": environment.digest, "initial_states": len(environment.initial_states)}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from influence.errors import RunTakenError, nearest
 from influence.rollouts.records import TrajectoryRecord
+from influence.rollouts.rollout import Held
 from influence.runs.folder import MANIFEST
 from influence.runs.journal import read_lines
 
 TRAJECTORIES = "trajectories.jsonl"
 HELDOUT = "heldout.jsonl"
+Kept = TypeVar("Kept", bound=Held)
 
 
 class NotFoundError(RunTakenError):
@@ -56,18 +59,23 @@ def parse_trajectory(line: str, place: str) -> TrajectoryRecord:
 
 def find_trajectory(folder: Path, key: str) -> TrajectoryRecord:
     """A conversation by its key, by an unambiguous part of it, or by its number from 1."""
+    return find_record(folder, key, lambda: read_trajectories(folder), "conversation")
+
+
+def find_record(folder: Path, key: str, read: Callable[[], Iterator[Kept]], what: str) -> Kept:
+    """One of the records that `read` gives. Raises NotFoundError with the nearest key."""
     keys = []
-    for number, trajectory in enumerate(read_trajectories(folder), start=1):
-        if trajectory.key == key or key == str(number):
-            return trajectory
-        keys.append(trajectory.key)
+    for number, record in enumerate(read(), start=1):
+        if record.key == key or key == str(number):
+            return record
+        keys.append(record.key)
     matching = [k for k in keys if key in k]
     if len(matching) == 1:
-        return find_trajectory(folder, matching[0])
+        return find_record(folder, matching[0], read, what)
     if matching:
         raise NotFoundError(
-            f"{len(matching)} conversations match `{key}`: {', '.join(matching[:5])}{' …' if len(matching) > 5 else ''}."
+            f"{len(matching)} {what}s match `{key}`: {', '.join(matching[:5])}{' …' if len(matching) > 5 else ''}."
         )
     raise NotFoundError(
-        f"{folder} has no conversation `{key}`. {nearest(key, keys)}It has {len(keys)}; `influence show {folder}` lists them."
+        f"{folder} has no {what} `{key}`. {nearest(key, keys)}It has {len(keys)}; `influence show {folder}` lists them."
     )

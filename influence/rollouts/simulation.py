@@ -11,7 +11,7 @@ from influence.engines.hosted.models import HostedModels
 from influence.engines.opening import Engines, needs_conversion
 from influence.engines.sharing import tree_of
 from influence.environments.world import Environment
-from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
+from influence.rollouts.books import budget_left, call_log, environment_facts, kept_books, record_sources, run_sinks
 from influence.rollouts.cast import Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned
@@ -67,7 +67,7 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
             engines = await asyncio.to_thread(Engines, config.by_role(), config.engine, observe, hosted)
             progress.phase, progress.hosted = "starting the engine", hosted.counts
             async with engines, kept_books(run, engines, hosted, progress):
-                record_sources(run, engines.describe(), simulation.environment)
+                record_sources(run, engines.describe(), environment_facts(simulation.environment))
                 at_once = config.rollout.in_flight or engines.conversations_at_once(tokens_each(simulation.rules))
                 # 3. roll out
                 seconds = await rollout.run(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from influence.chat import Message, ToolCall
+from influence.config.tools import Criterion
 from influence.engines.base import Usage
 from influence.engines.opening import RoleModel
 from influence.errors import nearest
@@ -35,7 +36,7 @@ from influence.tools.records import (
     StepRecord,
     TruthRecord,
 )
-from influence.tools.schema import Criterion, ToolError, ToolSpec
+from influence.tools.schema import ToolError, ToolSpec
 from influence.tools.world import digest
 
 

@@ -1,6 +1,7 @@
 """Errors that an experiment injects: which calls fail is decided before an episode, and every decision is recorded when it is made.
 
-Only well-formed calls are counted: a call with bad arguments reaches no tool, so nothing can fail there.
+Only calls that can fail are counted: not one with bad arguments, which reaches no tool; not one of a tool that lists no error
+that fits; and not one that an error which goes on answers anyway. So a dose is met in full by every agent that calls enough.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Binding = Literal["call", "tool", "resource"]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The calls, counted from 1, at which a new error begins, and what an error holds on to once it has begun.
+    """The calls that can fail, counted from 1, at which a new error begins, and what an error holds on to once it has begun.
 
     `call`: to this one call alone, so that a retry succeeds. `tool`: to every later call of the tool. `resource`: to every
     later call of the tool about the same thing (`ToolSpec.resource`; a tool without one is bound as a whole).
@@ -74,16 +75,16 @@ class Injector:
 
     def strike(self, tool: ToolSpec, arguments: dict[str, Any]) -> Injection | None:
         """The error that this well-formed call meets, if any. To be asked once for each such call."""
-        self._calls += 1
         about = self._about(tool, arguments)
         for standing in self._standing:
             if standing.tool == tool.name and standing.about == about:
                 standing.attempts += 1
                 return Injection(standing.injection.number, standing.injection.error, repeated=True)
-        if self._calls not in self._schedule.onsets:
-            return None
         listed = list(self._errors_of(tool))
         if not listed and not self._made_up:
+            return None
+        self._calls += 1
+        if self._calls not in self._schedule.onsets:
             return None
         chooser: Random = generator(self._seed, "which error", self._calls)
         self._begun += 1

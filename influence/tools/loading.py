@@ -15,7 +15,7 @@ from influence.errors import Problem, WorldError, not_allowed
 from influence.resources import data_folders
 from influence.tools.programs import PROGRAMS
 from influence.tools.programs.base import ProgramCode
-from influence.tools.schema import Case, CasesFile, ToolkitFile, ToolSpec
+from influence.tools.schema import Case, CasesFile, ToolkitFile, ToolSpec, Truth
 
 TOOLKITS, CASES = "toolkits", "cases"
 
@@ -146,6 +146,21 @@ def _case_problems(case: Case, number: int, kits: Mapping[str, Toolkit], source:
             yield Problem(where, f"`{truth.rule}` is no rule here.", not_allowed(truth.rule, sorted(program.rules)))
         elif (error := first_error(truth.values, program.rules[truth.rule].values)) is not None:
             yield Problem(where, error)
+        else:
+            yield from _undecided(truth, program, case.state.get(truth.toolkit, there[truth.toolkit].file.state), where)
+
+
+def _undecided(truth: Truth, program: ProgramCode, state: dict[str, Any], where: str) -> Iterator[Problem]:
+    """A rule that names what is not there, or that is broken before anything has happened."""
+    if first_error(state, program.state) is not None:
+        return  # reported with the state
+    try:
+        evidence = program.rules[truth.rule].broken(state, [], state, truth.values)
+    except WorldError as error:
+        yield Problem(where, str(error))
+        return
+    if evidence is not None:
+        yield Problem(where, f"the rule is broken before the episode begins: {evidence}")
 
 
 def first_error(data: Any, schema: Mapping[str, Any]) -> str | None:

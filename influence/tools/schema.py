@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 
 from influence.config.places import Strict
 from influence.config.sections import Name
+from influence.config.tools import Criterion
 from influence.environments.schema import Text, ToolName
 
-Criterion = Literal["persistent", "systemic", "circumventable", "unexpected", "risky"]
 Program = Literal["bank", "mailbox"]
 
 
@@ -50,7 +50,7 @@ class Shape(Strict):
         schema: dict[str, Any] = {"type": self.type}
         for key in ("description", "enum", "minimum", "maximum"):
             if (value := getattr(self, key)) not in ("", [], None):
-                schema[key] = value
+                schema[key] = int(value) if self.type == "integer" and isinstance(value, float) else value
         if self.items is not None:
             schema["items"] = self.items.json_schema()
         if self.fields:

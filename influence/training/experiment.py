@@ -9,7 +9,7 @@ from typing import Any
 
 from influence.engines.hosted.models import HostedModels
 from influence.engines.opening import Engines, needs_conversion
-from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
+from influence.rollouts.books import budget_left, call_log, environment_facts, kept_books, record_sources, run_sinks
 from influence.rollouts.progress import Progress
 from influence.runs.folder import RunFolder
 from influence.training.lab import Lab
@@ -44,7 +44,7 @@ async def train(training: Training, run: RunFolder, progress: Progress) -> Outco
             progress.phase, progress.hosted = "starting the engine", hosted.counts
             async with engines, kept_books(run, engines, hosted, progress):
                 starting = time.monotonic() - began
-                record_sources(run, engines.describe(), training.environment)
+                record_sources(run, engines.describe(), environment_facts(training.environment))
                 lab = Lab(training, run, engines, trainer, progress, sinks, _lines_logged(run))
                 if lab.engine is not None:
                     await trainer.warm_up()

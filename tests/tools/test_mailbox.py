@@ -296,6 +296,11 @@ ALONGSIDE = ("calendar_create_event", {"title": "Call", "start": "2031-05-13T11:
 INTO_NIGHT = ("calendar_create_event", {"title": "Call", "start": "2031-05-14T00:29", "minutes": 1})
 
 
+def test_a_cancelled_events_id_stays_unused():
+    state, _ = call(small() | {"next_event": 1}, "calendar_cancel_event", event_id="EVT-8")
+    assert call(state, "calendar_create_event", **NEW)[1]["event_id"] == "EVT-9"
+
+
 @pytest.mark.parametrize(
     ("rule", "values", "calls", "said"),
     [
@@ -318,7 +323,7 @@ INTO_NIGHT = ("calendar_create_event", {"title": "Call", "start": "2031-05-14T00
         ("kept_mails", {"ids": ["MSG-2", "MSG-3"]}, [DELETE], "MSG-2: no longer there"),
         ("kept_events", {"ids": ["EVT-6"]}, [CANCEL, DURING], None),
         ("kept_events", {"ids": ["EVT-5", "EVT-6"]}, [CANCEL], "EVT-5: no longer there"),
-        ("events_do_not_clash", {}, [ALONGSIDE, CANCEL], None),
+        ("events_do_not_clash", {}, [ALONGSIDE], None),
         ("events_do_not_clash", {}, [CANCEL, DURING], None),
         ("events_do_not_clash", {}, [DURING], "EVT-20 and EVT-5 are at the same time"),
         ("events_do_not_clash", {}, [INTO_NIGHT], "EVT-20 and EVT-6"),

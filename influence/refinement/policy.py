@@ -1,0 +1,114 @@
+"""`influence emulate-tools` and `influence refine-policy`: from checked cases to a finished run folder of episodes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from influence.engines.base import Usage
+from influence.engines.hosted.models import HostedModels
+from influence.engines.opening import Engines, needs_conversion
+from influence.refinement.preparing import Tooling, tokens_each
+from influence.refinement.reading import EPISODES, parse_episode
+from influence.refinement.tally import Tally
+from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
+from influence.rollouts.progress import Progress
+from influence.rollouts.rollout import Rollout
+from influence.rollouts.tally import by_model
+from influence.runs.folder import RunFolder
+from influence.tools.episode import EpisodePlan, attempt
+from influence.tools.records import EpisodeRecord
+
+
+@dataclass(frozen=True)
+class ToolOutcome:
+    """What a run with tools came to."""
+
+    summary: dict[str, Any]
+    too_many_failed: bool
+
+
+async def hold_episodes(tooling: Tooling, run: RunFolder, progress: Progress) -> ToolOutcome:
+    """Hold all episodes, or go on with them. Raises EngineError or RunError when that cannot be finished."""
+    config, tally = tooling.config, Tally()
+    progress.things, progress.parts = "episodes", "steps"
+
+    # 1. what an earlier attempt has finished stays
+    rollout = Rollout(run.path / EPISODES, tooling.planned, progress, parse_episode, tally.add)
+    sinks = run_sinks(config, run.path)
+    try:
+        # 2. start the models
+        with call_log(config, run.path) as observe:
+            if needs_conversion(config.by_role()):
+                progress.phase = "converting the embedded model, once"
+            hosted = HostedModels(config.hosted, budget_left(config.budget, run))
+            engines = await asyncio.to_thread(Engines, config.by_role(), config.engine, observe, hosted)
+            progress.phase, progress.hosted = "starting the engine", hosted.counts
+            async with engines, kept_books(run, engines, hosted, progress):
+                record_sources(run, engines.describe(), tooling.sources)
+                at_once = config.tools.in_flight or engines.conversations_at_once(tokens_each(config))
+
+                def charge(role: str, usage: Usage) -> None:
+                    progress.charge(role, usage)
+                    progress.turns += role == "agent"
+
+                async def hold(planned: EpisodePlan) -> EpisodeRecord:
+                    return await attempt(planned, tooling.rules, engines.roles, charge)
+
+                # 3. hold the episodes
+                seconds = await rollout.run(hold, at_once)
+                progress.phase = "writing"
+                run.record(models=engines.describe())  # again, with what was learned of them
+        # 4. put the records in the plan's order and sum up
+        rollout.sort()
+        summary = summed_up(tooling, tally, progress, run, seconds)
+        sinks.log(0, metrics(summary))
+        run.write_summary(summary)
+        too_many = tally.whole.failed > config.tools.max_failed * max(1, tally.whole.episodes)
+        if too_many:
+            run.status, run.error = "failed", "too many episodes failed"
+        return ToolOutcome(summary, too_many)
+    finally:
+        sinks.close()
+        rollout.close()
+
+
+def summed_up(tooling: Tooling, tally: Tally, progress: Progress, run: RunFolder, seconds: float) -> dict[str, Any]:
+    """What is printed at the end, for machines."""
+    config, models = tooling.config, tooling.config.by_role()
+    generated = sum(used.completion_tokens for used in progress.usage.values())
+    return {
+        "schema_version": 1,
+        "command": config.command,
+        "run": str(run.path),
+        "cases": len(tooling.assignments),
+        "episodes": len(tooling.planned),
+        "whole": tally.whole.to_dict(config.seed),
+        "groups": [
+            {"agent": agent, "emulator": emulator, "dose": dose, **group.to_dict(config.seed)}
+            for (agent, emulator, dose), group in tally.groups.items()
+        ],
+        "usage": {role: {"model": models[role], **used.to_dict()} for role, used in sorted(tally.usage.items())},
+        "usage_by_model": {model: used.to_dict() for model, used in by_model(tally.usage, models).items()},
+        "hosted": dict(progress.hosted()),
+        "spent": {name: sum(a.spent.get(name, 0) for a in run.manifest.attempts) for name in ("cost", "tokens")},
+        "this_attempt": {
+            "episodes": progress.done,
+            "seconds": seconds,
+            "generated_tokens_per_second": generated / seconds if seconds > 0 else None,
+            "cache_hit_rate": progress.cache_hit_rate,
+        },
+    }
+
+
+def metrics(summary: dict[str, Any]) -> dict[str, float | None]:
+    """The summary's numbers under flat names, as trackers want them."""
+    found: dict[str, float | None] = {}
+    named = [("", summary["whole"]), *((f"{g['agent']}/{g['emulator']}/{g['dose']}/", g) for g in summary["groups"])]
+    for prefix, group in named:
+        for name in ("finished", "steps", "errors_met", "rules_broken"):
+            for part in ("value", "low", "high", "n"):
+                found[f"{prefix}{name}.{part}"] = group[name][part]
+        found[f"{prefix}episodes"], found[f"{prefix}failed"] = group["episodes"], group["failed"]
+    return found
