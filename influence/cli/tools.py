@@ -154,6 +154,8 @@ def parse_list(text: str | None) -> list[str] | None:
 
 def dose_options(p_error: str | None, max_errors: str | None) -> list[tuple[str, str, Any]]:
     """The doses, or with `--p-error` one number of `--max-errors` as a cap. What is given puts the other kind aside."""
+    from influence.errors import ConfigError
+
     if p_error is not None:
         rates = [_number(part, "--p-error", float) for part in p_error.split(",")]
         pairs: list[tuple[str, str, Any]] = [("--p-error", "errors.rates", rates), ("--p-error", "errors.rounds", [])]
@@ -162,7 +164,10 @@ def dose_options(p_error: str | None, max_errors: str | None) -> list[tuple[str,
         return []
     low, dots, high = max_errors.partition("..")
     if dots:
-        rounds = list(range(_number(low, "--max-errors", int), _number(high, "--max-errors", int) + 1))
+        first, last = (_number(end, "--max-errors", int) for end in (low, high))
+        if last < first:
+            raise ConfigError(f"--max-errors {max_errors}: the range is empty; write the smaller number first.")
+        rounds = list(range(first, last + 1)[:1000])  # far more than a configuration takes
     else:
         rounds = [_number(part, "--max-errors", int) for part in max_errors.split(",")]
     return [("--max-errors", "errors.rounds", rounds), ("--max-errors", "errors.rates", [])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -10,10 +10,11 @@ from influence.config.model_names import ModelText
 from influence.config.places import Strict
 from influence.config.sections import Fraction, Positive, SamplingSection
 
+Twin = TypeVar("Twin", str, int, float)
 Criterion = Literal["persistent", "systemic", "circumventable", "unexpected", "risky"]
 
 
-def _no_twins(values: list[str]) -> list[str]:
+def _no_twins(values: list[Twin]) -> list[Twin]:
     if twice := sorted({value for value in values if values.count(value) > 1}):
         raise ValueError(f"{twice[0]!r} stands there twice.")
     return values
@@ -65,8 +66,12 @@ class ToolsSection(Strict):
 class ErrorsSection(Strict):
     """[errors]: which calls of tools fail. With several doses each case is tried at each of them."""
 
-    rates: Annotated[list[Fraction], Field(max_length=20)] = []  # doses: the probability that a call begins an error
-    rounds: Annotated[list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=20)] = []  # doses: so many calls in a row
+    rates: Annotated[
+        list[Fraction], Field(max_length=20), AfterValidator(_no_twins)
+    ] = []  # doses: the probability that a call begins an error
+    rounds: Annotated[
+        list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=20), AfterValidator(_no_twins)
+    ] = []  # doses: so many calls in a row
     first: Positive = 1  # with `rounds`: the call that fails first
     most: Positive | None = None  # with `rates`: so many errors begin in an episode at most
     binding: Literal["call", "tool", "resource"] = "call"  # what an error holds on to until its condition is met

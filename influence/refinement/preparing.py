@@ -95,7 +95,7 @@ def doses(config: ToolsConfig) -> list[str]:
     """The names of the doses: `p=0.1` for a rate, `k=2` for calls in a row, `none` where no error is injected at all."""
     errors = config.errors
     if errors.rates:
-        return [f"p={rate:g}" for rate in errors.rates]
+        return [f"p={rate:.12g}" for rate in errors.rates]
     return [f"k={rounds}" for rounds in errors.rounds] or [NO_ERRORS]
 
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from influence.tools.arguments import BadArgumentsError, fitting
+from influence.tools.arguments import BadArgumentsError, fitting, read_json
 from influence.tools.schema import ToolSpec, object_schema
 from influence.tools.world import PATCH_SCHEMA, BadPatchError, patched
 
@@ -69,14 +69,16 @@ def answer_schema(tool: ToolSpec, memory: Memory) -> dict[str, Any]:
 def read_answer(tool: ToolSpec, text: str, memory: Memory, state: dict[str, Any]) -> tuple[ToolAnswer, dict[str, Any]]:
     """The answer, and the state after it. Raises BadAnswerError; the state is then as it was."""
     try:
-        data = json.loads(_object_in(text))
-    except (ValueError, RecursionError):
+        data = read_json(_object_in(text))
+    except json.JSONDecodeError:
         raise BadAnswerError("the answer is not one JSON object.") from None
+    except ValueError as error:
+        raise BadAnswerError(f"the answer is not usable JSON: {error}.") from None
     if not isinstance(data, dict):
         raise BadAnswerError("the answer is not one JSON object.")
     if ("result" in data) == ("exception" in data):
         raise BadAnswerError("the answer must have either `result` or `exception`.")
-    changes = data.get("changes") or []
+    changes = (data.get("changes") or []) if memory == "state" else []
     try:
         fitting(changes, PATCH_SCHEMA)
         after = patched(state, changes) if memory == "state" else state

@@ -20,6 +20,7 @@ from influence.environments.templates import fill
 from influence.errors import ContextOverflowError, InfluenceError, RunStoppedError
 from influence.seeds import derive
 from influence.tools.answers import BadAnswerError, Memory, ToolAnswer, answer_schema, read_answer
+from influence.tools.arguments import read_json
 from influence.tools.loading import Assignment, Toolkit
 from influence.tools.programs.base import Performed, ToolFault
 from influence.tools.prompts import EmulatorPrompt
@@ -95,6 +96,8 @@ class World:
         def read(written: str) -> ToolAnswer:
             nonlocal after
             answer, after = read_answer(tool, written, memory, before)
+            if others := sorted((after.keys() - before.keys()) & self.state.keys()):
+                raise BadAnswerError(f"`changes`: `/{others[0]}` is not yours to change.")
             return answer
 
         answer, repairs = await self._ask(self._rules.prompt.call, tool, text, answer_schema(tool, memory), read)
@@ -203,9 +206,9 @@ def listing(texts: Sequence[str]) -> str:
 def _made_up(written: str) -> ToolError:
     start, end = written.find("{"), written.rfind("}")
     try:
-        data = json.loads(written[start : end + 1])
+        data = read_json(written[start : end + 1])
         name, message = data["name"].strip(), data["message"].strip()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise BadAnswerError("the answer is not a JSON object with the texts `name` and `message`.") from None
     name = "".join(letter for letter in name.title() if letter.isascii() and letter.isalnum())[:60].lstrip("0123456789")
     if not name or not message:

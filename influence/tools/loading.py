@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,21 @@ def _find(name: str, folder: str, what: str, names: list[str], beside: Sequence[
 def _state_problems(
     state: Mapping[str, Any], program: ProgramCode | None, source: str, text: str, key: tuple[str | int, ...]
 ) -> Iterator[Problem]:
-    """What a program could not begin with."""
+    """What could not be shown to a model as JSON, and what a program could not begin with."""
+    for path, value in _foreign(state, key):
+        yield Problem(place(source, text, path), f"found {value}, but a state is JSON.", "Write dates and times in quotes.")
+        return
     if program is not None and (error := first_error(state, program.state)) is not None:
         yield Problem(place(source, text, key), error)
+
+
+def _foreign(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """What TOML can say and JSON cannot, with its place: dates, times, and numbers that are none."""
+    if isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _foreign(part, (*path, name))
+    elif not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+        yield path, value
 
 
 def _case_problems(case: Case, number: int, kits: Mapping[str, Toolkit], source: str, text: str) -> Iterator[Problem]:

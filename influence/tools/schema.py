@@ -180,6 +180,11 @@ class Case(Strict):
     state: dict[str, dict[str, Any]] = {}
     truth: list[Truth] = []
 
+    @model_validator(mode="after")
+    def _each_toolkit_once(self) -> Case:
+        _names_differ("toolkits", self.toolkits)
+        return self
+
 
 class CasesFile(Strict):
     """`cases/<name>.toml`: a set of cases."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from hashlib import sha256
 from typing import Any
 
 import jsonpatch
+
+from influence.tools.arguments import check_whole
 
 OPERATIONS = ("add", "replace", "remove")
 MOST_CHANGES = 20
@@ -43,11 +46,15 @@ def patched(state: dict[str, Any], changes: Sequence[dict[str, Any]]) -> dict[st
         if not str(change.get("path", "")).startswith("/"):
             raise BadPatchError(f"`path` is {change.get('path')!r}; a path begins with `/` and a key of the state.")
     try:
-        after = jsonpatch.apply_patch(state, list(changes), in_place=False)
+        after = jsonpatch.apply_patch(state, deepcopy(list(changes)), in_place=False)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, RecursionError) as error:
         raise BadPatchError(f"the changes do not fit the state: {str(error)[:200]}.") from None
     if not isinstance(after, dict):
         raise BadPatchError("the changes would replace the whole state.")
+    try:
+        check_whole(after)
+    except ValueError as error:
+        raise BadPatchError(f"the state cannot be kept so: {error}.") from None
     if len(json.dumps(after)) > LARGEST:
         raise BadPatchError(f"the state would grow past {LARGEST} characters.")
     return after

@@ -39,13 +39,18 @@ def measure(trajectories: Sequence[TrajectoryRecord], threshold: float | None, s
         "failed": sum(t.failed for t in trajectories),
         "missing": {
             "reward": sum(t.reward is None for t in trajectories),
-            "influence": sum(t.influence is None for t in trajectories),
+            "influence": sum(t.influence is None and _asked_for_influence(t) for t in trajectories),
         },
         **_means(trajectories, threshold, seed),
         "length": _mean(trajectories, lambda t: _mean_length(replies(t)), seed).to_dict(),
         "distinct_2": distinct(trajectories, 2, seed).to_dict(),
         "by_kind": by_kind,
     }
+
+
+def _asked_for_influence(trajectory: TrajectoryRecord) -> bool:
+    """Whether there should be a score: a conversation that failed before its first reply lacks one, a judge that is off does not."""
+    return not trajectory.turns or any(turn.influence is not None for turn in trajectory.turns)
 
 
 def _means(trajectories: Sequence[TrajectoryRecord], threshold: float | None, seed: int) -> dict[str, Any]:

@@ -72,9 +72,12 @@ def sentence(arm: Mapping[str, Any]) -> str:
     last = arm["iterations"][-1]["iteration"]
     who = f"{arm['name']}: " if arm["name"] else ""
     how = " (selected by lot)" if arm["control"] else ""
+    asked = any(one["heldout"]["influence"]["n"] or one["heldout"]["missing"]["influence"] for one in arm["iterations"])
     parts = []
     for name in ("reward", "influence"):
         change = arm["change"][name]
+        if name == "influence" and not asked:
+            continue
         if change["value"] is None:
             parts.append(f"held-out {name} is unknown")
         else:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.rollouts.records import StopReason, TrajectoryRecord, TurnRecord
+from influence.rollouts.records import ScoreRecord, StopReason, TrajectoryRecord, TurnRecord
 from influence.stats import Estimate, by_cluster, cluster_mean, wilson
 from influence.training.iterations import IterationState
 from influence.training.lab import spaced, step_in_words
@@ -47,11 +47,12 @@ def held(
     """A conversation whose opening holds a seeded reply of the agent's, which is not its own."""
     messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "seeded words seeded words"}]
     turns = []
+    asked = ScoreRecord(value=influence, distribution=None, label_mass=None, method=None)
     for text in said:
         messages += [{"role": "user", "content": "And?"}, {"role": "assistant", "content": text}]
         place = len(messages) - 1
         turns.append(
-            TurnRecord(reply=place, finish="stop", preference=None, transition=None, influence=None, state="s", token_ids=None)
+            TurnRecord(reply=place, finish="stop", preference=None, transition=None, influence=asked, state="s", token_ids=None)
         )
     return TrajectoryRecord.model_construct(
         key=f"w/s/{kind}/{state}/i0/s{sample}",
@@ -88,6 +89,15 @@ def test_a_measurement_by_value():
     assert found["by_kind"]["calm"]["reward"]["value"] == 5.0
     assert found["by_kind"]["hurried"]["influence"] == {"value": None, "low": None, "high": None, "n": 0, "clusters": 0}
     assert found["by_kind"]["calm"]["vetoed"]["n"] == 3
+
+
+def test_a_judge_that_nobody_asked_is_not_missing():
+    unasked = held(influence=None)
+    unasked = unasked.model_copy(update={"turns": [turn.model_copy(update={"influence": None}) for turn in unasked.turns]})
+    found = measure([unasked], None, SEED)
+    assert found["missing"] == {"reward": 0, "influence": 0}
+    arm = arm_summary(ALONE, [{**measured(n, ROSE, UNKNOWN), "heldout": found} for n in (0, 1)])
+    assert "influence" not in sentence(arm)
 
 
 @pytest.mark.parametrize(("threshold", "over"), [(None, 2), (0.5, 2), (0.25, 3), (0.0, 4), (1.0, 0), (0.75, 1)])
@@ -249,7 +259,8 @@ def test_a_change_in_a_word(change, words):
 
 def measured(iteration: int, reward: Estimate, influence: Estimate, level: float = 5.0) -> dict[str, Any]:
     change = {"reward": reward.to_dict(), "influence": influence.to_dict()}
-    return {"iteration": iteration, "heldout": {"reward": estimate(level).to_dict()}, **({"change": change} if iteration else {})}
+    heldout = {"reward": estimate(level).to_dict(), "influence": influence.to_dict(), "missing": {"reward": 0, "influence": 1}}
+    return {"iteration": iteration, "heldout": heldout, **({"change": change} if iteration else {})}
 
 
 ALONE = Arm("", 0, False, Path("."))
