@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ def print_tools(summary: dict[str, Any], as_json: bool) -> None:
         return
     console = Console()
     console.print(groups_table(summary))
+    for part in report_parts(summary):
+        console.print(part)
     whole, attempt = summary["whole"], summary["this_attempt"]
     rates = [f"{attempt['episodes']} episodes in {duration(attempt['seconds'])}"]
     if attempt["generated_tokens_per_second"]:
@@ -46,21 +48,61 @@ def print_tools(summary: dict[str, Any], as_json: bool) -> None:
 
 def groups_table(summary: dict[str, Any]) -> Table:
     """One row for each agent, emulator and dose."""
-    table = Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("agent", "emulator", "errors"):
-        table.add_column(column)
-    for column in ("episodes", "failed", "finished", "steps", "errors met", "rule broken"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for group in summary["groups"]:
-        table.add_row(
-            *(Text(group[name]) for name in ("agent", "emulator", "dose")),
+    rows = [
+        [
+            *(group[name] for name in ("agent", "emulator", "dose")),
             str(group["episodes"]),
             str(group["failed"]),
-            estimate(group["finished"]),
-            estimate(group["steps"]),
-            estimate(group["errors_met"]),
-            estimate(group["rules_broken"]),
+            *(estimate(group[name]) for name in ("finished", "steps", "errors_met", "rules_broken")),
+        ]
+        for group in summary["groups"]
+    ]
+    right = ("episodes", "failed", "finished", "steps", "errors met", "rule broken")
+    return _table(("agent", "emulator", "errors"), right, rows)
+
+
+def report_parts(summary: dict[str, Any]) -> Iterator[RenderableType]:
+    """Scores, dose and response, parts of episodes, reward hacking, judges against truth: what there is of them."""
+    if summary["rubrics"]:
+        rows = [
+            [r["rubric"], f"{r['good']} is good", r["agent"], r["emulator"], r["dose"], estimate(r["score"]), str(r["missing"])]
+            for r in summary["rubrics"]
+        ]
+        yield _table(("score 0-3", "", "agent", "emulator", "errors"), ("mean", "missing"), rows)
+    if summary["dose_response"]:
+        rows = [
+            [curve["measure"], curve["agent"], curve["emulator"], dose["dose"], estimate(dose["change"]), str(dose["unpaired"])]
+            for curve in summary["dose_response"]
+            for dose in curve["doses"]
+            if "change" in dose
+        ]
+        yield _table(("change against dose 0", "agent", "emulator", "errors"), ("paired mean", "unpaired"), rows)
+    if summary["by_portion"]:
+        rows = [
+            [r["measure"], f"{r['portion']} {r['number']}", estimate(r["score"]), str(r["missing"])]
+            for r in summary["by_portion"]
+        ]
+        yield _table(("by part", ""), ("mean or share", "missing"), rows)
+    for one in summary["reward_hacking"]:
+        yield Text(f"In-context reward hacking, by {one['portion']}s: {estimate(one['rate'])}, {one['missing']} missing.")
+    if found := summary["judge_and_truth"]:
+        yield Text(
+            f"The judge against {found['n']} episodes whose truth is known ({found['true']} broke a rule, {found['unjudged']} without a verdict): "
+            f"precision {estimate(found['precision'])}, recall {estimate(found['recall'])}, kappa {estimate(found['kappa'])}."
         )
+    for name, one in summary["flaws"].items():
+        if one["flaws"]:
+            yield Text(f"{name}: {one['read']} of {one['asked']} verdicts could be read; not: {counted(one['flaws'])}.", "yellow")
+
+
+def _table(left: Sequence[str], right: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in left:
+        table.add_column(column)
+    for column in right:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -115,6 +115,7 @@ def _run(method: str, preset: str, settings: list[str] | None, **options: Any) -
     from influence.config.layers import Layer, file_layers, resolve, set_layer
     from influence.refinement.policy import hold_episodes
     from influence.refinement.preparing import prepare
+    from influence.view.dose_figure import write_dose_figure
 
     layers = [*file_layers(preset), *(set_layer(assignment) for assignment in settings or [])]
     if options["model"] is not None:
@@ -142,7 +143,13 @@ def _run(method: str, preset: str, settings: list[str] | None, **options: Any) -
     kind: type[ToolsConfig] = EmulateToolsConfig if method == "emulate-tools" else RefinePolicyConfig
     config = resolve(kind, layers)
     tooling = prepare(config)
-    outcome = run_in_folder(config, preset, options["resume"], lambda run, progress: hold_episodes(tooling, run, progress))
+    outcome = run_in_folder(
+        config,
+        preset,
+        options["resume"],
+        lambda run, progress: hold_episodes(tooling, run, progress),
+        lambda run, outcome: write_dose_figure(outcome.summary, run.path),
+    )
     print_tools(outcome.summary, options["as_json"])
     if outcome.too_many_failed:
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ from influence.config.sections import (
     RunSection,
     TrackingSection,
 )
-from influence.config.tools import ErrorsSection, ToolModelsSection, ToolSamplingSection, ToolsSection
+from influence.config.tools import ErrorsSection, EvaluationSection, ToolModelsSection, ToolSamplingSection, ToolsSection
 from influence.config.training import (
     FineTuningSection,
     SelectionSection,
@@ -221,9 +221,11 @@ class ToolsConfig(ModelsConfig):
     sampling: ToolSamplingSection = ToolSamplingSection()
     tools: ToolsSection = ToolsSection()
     errors: ErrorsSection = ErrorsSection()
+    evaluation: EvaluationSection = EvaluationSection()
 
     def by_role(self) -> dict[str, str]:
-        return self.models.by_role()
+        models = self.models.by_role()
+        return models if self.evaluation.rubrics else {role: name for role, name in models.items() if role != "judge"}
 
     @model_validator(mode="after")
     def _episodes_make_sense(self) -> ToolsConfig:

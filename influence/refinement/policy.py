@@ -8,9 +8,13 @@ from typing import Any
 
 from influence.engines.base import Usage
 from influence.engines.hosted.models import HostedModels
-from influence.engines.opening import Engines, needs_conversion
-from influence.refinement.preparing import Tooling, tokens_each
-from influence.refinement.reading import EPISODES, parse_episode
+from influence.engines.opening import Engines, RoleModel, needs_conversion
+from influence.evaluation.grading import Grading, grade
+from influence.evaluation.portions import portions
+from influence.evaluation.records import EvaluationRecord
+from influence.refinement.preparing import Tooling, doses, sampling_of, tokens_each
+from influence.refinement.reading import EPISODES, EVALUATIONS, parse_episode, parse_evaluation, read_episodes
+from influence.refinement.report import Findings, report
 from influence.refinement.tally import Tally
 from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
 from influence.rollouts.progress import Progress
@@ -31,11 +35,15 @@ class ToolOutcome:
 
 async def hold_episodes(tooling: Tooling, run: RunFolder, progress: Progress) -> ToolOutcome:
     """Hold all episodes, or go on with them. Raises EngineError or RunError when that cannot be finished."""
-    config, tally = tooling.config, Tally()
+    config, tally, findings = tooling.config, Tally(), Findings()
     progress.things, progress.parts = "episodes", "steps"
 
     # 1. what an earlier attempt has finished stays
-    rollout = Rollout(run.path / EPISODES, tooling.planned, progress, parse_episode, tally.add)
+    def seen(episode: EpisodeRecord) -> None:
+        tally.add(episode)
+        findings.add(episode)
+
+    rollout = Rollout(run.path / EPISODES, tooling.planned, progress, parse_episode, seen)
     sinks = run_sinks(config, run.path)
     try:
         # 2. start the models
@@ -57,12 +65,16 @@ async def hold_episodes(tooling: Tooling, run: RunFolder, progress: Progress) ->
                     return await attempt(planned, tooling.rules, engines.roles, charge)
 
                 # 3. hold the episodes
-                seconds = await rollout.run(hold, at_once)
+                seconds = await rollout.run(hold, at_once, "working on cases")
+                held = progress.done
+                rollout.sort()
+                # 4. ask judges about them
+                if tooling.rubrics:
+                    seconds += await graded(tooling, run, progress, engines.roles["judge"], findings, at_once)
                 progress.phase = "writing"
                 run.record(models=engines.describe())  # again, with what was learned of them
-        # 4. put the records in the plan's order and sum up
-        rollout.sort()
-        summary = summed_up(tooling, tally, progress, run, seconds)
+        # 5. sum up
+        summary = summed_up(tooling, tally, findings, progress, run, held, seconds)
         sinks.log(0, metrics(summary))
         run.write_summary(summary)
         too_many = tally.whole.failed > config.tools.max_failed * max(1, tally.whole.episodes)
@@ -74,9 +86,43 @@ async def hold_episodes(tooling: Tooling, run: RunFolder, progress: Progress) ->
         rollout.close()
 
 
-def summed_up(tooling: Tooling, tally: Tally, progress: Progress, run: RunFolder, seconds: float) -> dict[str, Any]:
+async def graded(
+    tooling: Tooling, run: RunFolder, progress: Progress, judge: RoleModel, findings: Findings, at_once: int
+) -> float:
+    """Grade every episode that did not fail by every rubric, whole and in parts. Returns how many seconds that took."""
+    config, by_key = tooling.config, {one.key: one for one in tooling.assignments}
+    section, sampling = config.evaluation, sampling_of(config.sampling.judge)
+    planned = [
+        Grading(episode, by_key[episode.case], rubric, portion)
+        for episode in read_episodes(run.path)
+        if not episode.failed
+        for rubric in tooling.rubrics
+        for portion in portions(episode, section.split)
+    ]
+    progress.begin("", "grading")
+    progress.things, progress.parts = "questions", "verdicts"
+    grades = Rollout(run.path / EVALUATIONS, planned, progress, parse_evaluation, findings.evaluations.append)
+
+    async def ask(grading: Grading) -> EvaluationRecord:
+        record = await grade(grading, judge, sampling, section.samples, lambda usage: progress.charge("judge", usage))
+        progress.turns += len(record.verdicts)
+        return record
+
+    try:
+        seconds = await grades.run(ask, at_once, "grading")
+        grades.sort()
+        return seconds
+    finally:
+        grades.close()
+
+
+def summed_up(
+    tooling: Tooling, tally: Tally, findings: Findings, progress: Progress, run: RunFolder, held: int, seconds: float
+) -> dict[str, Any]:
     """What is printed at the end, for machines."""
     config, models = tooling.config, tooling.config.by_role()
+    for record in findings.evaluations:
+        tally.usage["judge"] = tally.usage.get("judge", Usage()) + Usage(**record.usage.model_dump())
     generated = sum(used.completion_tokens for used in progress.usage.values())
     return {
         "schema_version": 1,
@@ -89,12 +135,14 @@ def summed_up(tooling: Tooling, tally: Tally, progress: Progress, run: RunFolder
             {"agent": agent, "emulator": emulator, "dose": dose, **group.to_dict(config.seed)}
             for (agent, emulator, dose), group in tally.groups.items()
         ],
+        "doses": doses(config),
+        **report(findings, doses(config), config.evaluation, config.seed),
         "usage": {role: {"model": models[role], **used.to_dict()} for role, used in sorted(tally.usage.items())},
         "usage_by_model": {model: used.to_dict() for model, used in by_model(tally.usage, models).items()},
         "hosted": dict(progress.hosted()),
         "spent": {name: sum(a.spent.get(name, 0) for a in run.manifest.attempts) for name in ("cost", "tokens")},
         "this_attempt": {
-            "episodes": progress.done,
+            "episodes": held,
             "seconds": seconds,
             "generated_tokens_per_second": generated / seconds if seconds > 0 else None,
             "cache_hit_rate": progress.cache_hit_rate,

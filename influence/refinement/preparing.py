@@ -13,6 +13,7 @@ from influence.config.sections import SamplingSection
 from influence.engines.base import Sampling
 from influence.engines.opening import check_models
 from influence.errors import ConfigError, nearest
+from influence.evaluation.rubrics import Rubric, load_rubric
 from influence.seeds import derive
 from influence.tools.agent import AgentRules, Protocol
 from influence.tools.emulator import EmulatorRules
@@ -34,6 +35,7 @@ class Tooling:
     assignments: list[Assignment]
     planned: list[EpisodePlan]
     rules: EpisodeRules
+    rubrics: list[Rubric]
     sources: dict[str, Any]
 
 
@@ -44,17 +46,18 @@ def prepare(config: ToolsConfig) -> Tooling:
     protocols: dict[Protocol, ProtocolPrompt] = {"native": load_protocol("native"), "react": load_protocol("react")}
     agents = {
         name: AgentRules(
-            load_agent(name), protocols, tools.protocol, Detail(tools.detail), _sampling(sampling.agent), tools.agent_tries
+            load_agent(name), protocols, tools.protocol, Detail(tools.detail), sampling_of(sampling.agent), tools.agent_tries
         )
         for name in tools.agents
     }
     emulators = {
-        name: EmulatorRules(load_emulator(name), tools.memory, _sampling(sampling.emulator), tools.emulator_tries)
+        name: EmulatorRules(load_emulator(name), tools.memory, sampling_of(sampling.emulator), tools.emulator_tries)
         for name in tools.emulators
     }
     errors = ErrorRules(tuple(config.errors.criteria), config.errors.source == "made_up")
     rules = EpisodeRules(agents, emulators, Limits(tools.steps, tools.tokens, tools.seconds), errors)
     assignments = chosen(config)
+    rubrics = [load_rubric(name) for name in config.evaluation.rubrics]
     planned = [
         episode
         for assignment in assignments
@@ -67,7 +70,8 @@ def prepare(config: ToolsConfig) -> Tooling:
     prompts = [agent.prompt.model_dump() for agent in agents.values()]
     prompts += [emulator.prompt.model_dump() for emulator in emulators.values()]
     prompts += [protocol.model_dump() for protocol in protocols.values()]
-    return Tooling(config, assignments, planned, rules, sources(assignments, prompts))
+    prompts += [rubric.model_dump() for rubric in rubrics]
+    return Tooling(config, assignments, planned, rules, rubrics, sources(assignments, prompts))
 
 
 def chosen(config: ToolsConfig) -> list[Assignment]:
@@ -134,5 +138,5 @@ def tokens_each(config: ToolsConfig) -> int:
     return min(2 * config.engine.max_model_len, 2 * FRAME_TOKENS + 2 * talk)
 
 
-def _sampling(section: SamplingSection) -> Sampling:
+def sampling_of(section: SamplingSection) -> Sampling:
     return Sampling(section.max_tokens, section.temperature, section.top_p, section.top_k, section.min_p)

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from influence.evaluation.records import EvaluationRecord
 from influence.rollouts.reading import NotFoundError, find_record
 from influence.runs.journal import read_lines
 from influence.tools.records import EpisodeRecord
 
 EPISODES = "episodes.jsonl"
+EVALUATIONS = "evaluations.jsonl"
+Form = TypeVar("Form", bound=BaseModel)
 
 
 def parse_episode(line: str, place: str) -> EpisodeRecord:
     """One line as a record. Raises NotFoundError, which names the place, for another format or version."""
+    return _parsed(EpisodeRecord, line, place)
+
+
+def parse_evaluation(line: str, place: str) -> EvaluationRecord:
+    """The same of an evaluation."""
+    return _parsed(EvaluationRecord, line, place)
+
+
+def _parsed(form: type[Form], line: str, place: str) -> Form:
     try:
-        return EpisodeRecord.model_validate_json(line)
+        return form.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

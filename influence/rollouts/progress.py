@@ -30,19 +30,20 @@ class Progress:
     failed: int = 0
     turns: int = 0
     phase: str = "starting the engine"
+    working: bool = False  # things are being held, so that what is left can be reckoned
     usage: dict[str, Usage] = field(default_factory=dict)
     hosted: Callable[[], Mapping[str, Any]] = dict  # by provider: requests and failures so far
     began: float = field(default_factory=time.monotonic)
     before: dict[str, Usage] = field(default_factory=dict)  # `usage` when this rollout began
 
-    def start_rollout(self) -> None:
+    def start_rollout(self, phase: str = "rolling out") -> None:
         """The engines are up: rates are counted from here."""
         self.began, self.before = time.monotonic(), dict(self.usage)
-        self.phase = "rolling out"
+        self.phase, self.working = phase, True
 
     def begin(self, title: str, phase: str) -> None:
         """Something else begins: the counts start anew, what was used stays."""
-        self.title, self.phase, self.note = title, phase, ""
+        self.title, self.phase, self.note, self.working = title, phase, "", False
         self.total = self.kept = self.done = self.running = self.failed = self.turns = 0
         self.began, self.before = time.monotonic(), dict(self.usage)
 
@@ -78,7 +79,7 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """By the rate so far, once some conversations have ended; those that run count as half done."""
-        if not self.done or self.phase != "rolling out":
+        if not self.done or not self.working:
             return None
         worked = self.done + self.running / 2
         return max(0.0, self.total - self.kept - worked) * self.seconds / worked

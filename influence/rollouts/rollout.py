@@ -65,10 +65,10 @@ class Rollout(Generic[Planned, Record]):
     def complete(self) -> bool:
         return all(planned.key in self._journal.keys for planned in self._planned)
 
-    async def run(self, hold: Callable[[Planned], Awaitable[Record]], at_once: int) -> float:
-        """Hold what is missing. Returns how many seconds that took. Raises RunStoppedError or RunError."""
+    async def run(self, hold: Callable[[Planned], Awaitable[Record]], at_once: int, phase: str = "rolling out") -> float:
+        """Hold what is missing. `phase` is what the panel calls that. Returns how many seconds that took. Raises RunStoppedError or RunError."""
         progress = self._progress
-        progress.start_rollout()
+        progress.start_rollout(phase)
 
         async def held(planned: Planned) -> Record:
             progress.running += 1
@@ -83,6 +83,7 @@ class Rollout(Generic[Planned, Record]):
             progress.finish(record.failed)
 
         await run_all([p for p in self._planned if p.key not in self._journal.keys], held, finished, at_once)
+        progress.working = False
         return progress.seconds
 
     def sort(self) -> None:

@@ -112,6 +112,7 @@ class _Episode:
         self.messages = [Message("user", plan.assignment.case.instruction)]
         self.steps: list[StepRecord] = []
         self.calls: list[CallRecord] = []
+        self.broken: dict[int, tuple[int, str]] = {}
 
         def charged(role: str) -> Callable[[Usage], None]:
             def add(usage: Usage) -> None:
@@ -153,6 +154,7 @@ class _Episode:
                 for number, call in enumerate(step.calls):
                     record = await self._called(call, place, too_many=number >= self.rules.limits.calls_a_message)
                     self.calls.append(record)
+                    self._watch(before)
                     self.messages.append(self.agent.result(call, record.answer))
             except EmulatorFailure as failure:
                 end, error = EpisodeEnd.EMULATOR_FAILED, f"emulator: {failure}"
@@ -161,6 +163,19 @@ class _Episode:
             if error is not None:
                 break
         return self._finished(end, answer, error, before, started, self.clock() - began)
+
+    def _watch(self, before: dict[str, Any]) -> None:
+        """After a call: remember which rules it broke."""
+        for place, evidence in broken_rules(self.plan.assignment, before, self.world).items():
+            self.broken.setdefault(place, (len(self.calls) - 1, evidence))
+
+    def _truth(self) -> list[TruthRecord]:
+        records = []
+        for place, truth in enumerate(self.plan.assignment.case.truth):
+            call, evidence = self.broken.get(place, (None, None))
+            broken = evidence is not None
+            records.append(TruthRecord(toolkit=truth.toolkit, rule=truth.rule, broken=broken, call=call, evidence=evidence))
+        return records
 
     def _limit(self, began: float) -> EpisodeEnd | None:
         limits = self.rules.limits
@@ -271,7 +286,7 @@ class _Episode:
             onsets=sorted(plan.schedule.onsets),
             state_before=before,
             state_after=self.world.state,
-            truth=truths(plan.assignment, before, self.world),
+            truth=self._truth(),
             end=end,
             answer=answer,
             error=error,
@@ -281,17 +296,17 @@ class _Episode:
         )
 
 
-def truths(assignment: Assignment, before: dict[str, Any], world: World) -> list[TruthRecord]:
-    """Every rule that the case states for a programmatic toolkit, decided."""
+def broken_rules(assignment: Assignment, before: dict[str, Any], world: World) -> dict[int, str]:
+    """How the rules that the case states stand now: by their place in the case, the evidence for each that is broken."""
     kits = {kit.name: kit for kit in assignment.toolkits}
-    decided = []
-    for truth in assignment.case.truth:
+    found = {}
+    for place, truth in enumerate(assignment.case.truth):
         program = kits[truth.toolkit].program
         assert program is not None  # checked when the case was loaded
-        performed = world.performed[truth.toolkit]
-        evidence = program.rules[truth.rule].broken(before[truth.toolkit], performed, world.state[truth.toolkit], truth.values)
-        decided.append(TruthRecord(toolkit=truth.toolkit, rule=truth.rule, broken=evidence is not None, evidence=evidence))
-    return decided
+        states = before[truth.toolkit], world.performed[truth.toolkit], world.state[truth.toolkit]
+        if (evidence := program.rules[truth.rule].broken(*states, truth.values)) is not None:
+            found[place] = evidence
+    return found
 
 
 def _refusal(name: str, message: str) -> str:

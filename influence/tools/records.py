@@ -88,11 +88,15 @@ class StepRecord(Record):
 
 
 class TruthRecord(Record):
-    """A rule of a programmatic toolkit, decided from the records: `evidence` says how it was broken, null if it was kept."""
+    """A rule of a programmatic toolkit, decided from the records after every call: broken once is broken.
+
+    `call` is the index of the call that broke it first, `evidence` says how; both are null if it was kept.
+    """
 
     toolkit: str
     rule: str
     broken: bool
+    call: int | None
     evidence: str | None
 
 

@@ -1,58 +1,30 @@
 """The figure at the end of a training run: what was measured on held-out states, by iteration, with 95 % intervals.
 
-Drawn by matplotlib's objects alone, without a display, and under settings of our own: neither a person's matplotlibrc nor
-the day shows in the file, so equal summaries give equal bytes. What is missing is a gap, never a zero.
+What is missing is a gap, never a zero.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from math import isnan, nan
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from influence.errors import RunError
+from influence.view.style import COLOURS, GREY, INK, MARKERS, own_settings, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FIGURE = "training.png"
-WIDTH, HEIGHT, DPI = 11.0, 6.5, 150
+WIDTH, HEIGHT = 11.0, 6.5
 TITLE_INCHES, LINE_INCHES = 0.34, 0.19
 TITLE_CHARACTERS, TEXT_CHARACTERS = 75, 140  # that fit in a line
 LEGEND_COLUMNS = 6
 MOST_BARS = 10  # with more measurements than these, bars stand too close to be told apart: bands take their place
-
-# Okabe and Ito's colours for all kinds of colour vision, less the yellow that is lost on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, GREY = "#222222", "#8c8c8c"
-
-STYLE = {
-    "font.size": 9.0,
-    "text.parse_math": False,  # names come from people, and `$` is a sign like others
-    "text.color": INK,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "grid.color": "#e6e6e6",
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-}
 
 
 @dataclass(frozen=True)
@@ -95,22 +67,12 @@ class Series:
 
 def write_training_figure(summary: Mapping[str, Any], folder: Path) -> Path:
     """Draw `summary` (as in `summary.json`) into `folder`, in one step. Raises RunError if that cannot be written."""
-    path = folder / FIGURE
-    partial = folder / f".{FIGURE}.partial"
-    try:
-        with _own_settings():
-            image = BytesIO()
-            draw(summary).savefig(image, format="png", dpi=DPI, metadata={"Software": None})
-        partial.write_bytes(image.getvalue())
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from None
-    return path
+    return write_figure(lambda: draw(summary), folder / FIGURE)
 
 
 def draw(summary: Mapping[str, Any]) -> Figure:
     """The figure, before it becomes a file."""
-    with _own_settings():
+    with own_settings():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -292,25 +254,3 @@ def _dulled(colour: str) -> str:
 def _offset(place: int, of: int) -> float:
     """How far a series is moved sideways, in steps between iterations, so that its bars do not hide others': 0, 1, -1, 2, …"""
     return (place + 1) // 2 * (1 if place % 2 else -1) * min(0.07, 0.35 / of)
-
-
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    """matplotlib with its defaults and our style, and silent: what it would say is of its cache folder and of fonts.
-
-    Where its folder cannot be written, it makes a temporary one by itself.
-    """
-    logger = logging.getLogger("matplotlib")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import matplotlib
-
-            with matplotlib.rc_context():
-                matplotlib.rcdefaults()
-                matplotlib.rcParams.update(STYLE)
-                yield
-    finally:
-        logger.setLevel(level)

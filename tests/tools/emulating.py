@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,11 +57,21 @@ def native(*calls: tuple[str, str], text: str = "") -> Completion:
     return Completion(text, Finish.TOOL_CALLS if made else Finish.STOP, Usage(1, 10, 0, 5), tool_calls=made)
 
 
+def result(value: Any, *changes: dict[str, Any], **more: Any) -> str:
+    """An emulator's answer."""
+    return json.dumps({"thought": "", "result": value, "changes": list(changes), **more})
+
+
 DONE = "Thought: done.\nFinal answer: All is done."
 
 
 def case(name: str, cases: str = str(FIXTURES / "cases" / "rent.toml")) -> Assignment:
     return next(one for one in load_cases(cases) if one.case.name == name)
+
+
+DESK = str(FIXTURES / "cases" / "desk.toml")
+READ, PULL = act("desk_read", '{"id": "n1"}'), act("desk_pull")  # of the toolkit `desk` beside the cases
+NOTE, OPEN = result({"text": "Call Ida."}), result({"open": True})
 
 
 def rules(limits: Limits | None = None, errors: ErrorRules | None = None, **emulator: Any) -> EpisodeRules:

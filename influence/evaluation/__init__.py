@@ -1,0 +1,1 @@
+"""Grading finished work: rubrics put to a judge, verdicts that must make sense, and what they come to."""
