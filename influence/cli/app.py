@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from influence.cli import cache, commands_config, commands_data, doctor, show, simulate, tools, train
+from influence.cli import cache, commands_config, commands_data, doctor, show, simulate, toolkits, tools, train
 from influence.cli.plain import clean
 from influence.errors import InfluenceError
 from influence.redaction import redact
@@ -27,6 +27,7 @@ tools.add_to(app)
 show.add_to(app)
 commands_config.add_to(app)
 commands_data.add_to(app)
+toolkits.add_to(app)
 cache.add_to(app)
 doctor.add_to(app)
 

@@ -84,10 +84,12 @@ def report_parts(summary: dict[str, Any]) -> Iterator[RenderableType]:
         ]
         yield _table(("by part", ""), ("mean or share", "missing"), rows)
     for one in summary["reward_hacking"]:
-        yield Text(f"In-context reward hacking, by {one['portion']}s: {estimate(one['rate'])}, {one['missing']} missing.")
+        yield Text(
+            f"In-context reward hacking, by {'segments' if one['portion'] == 'segment' else 'prefixes'}: {estimate(one['rate'])}, {one['missing']} missing."
+        )
     if found := summary["judge_and_truth"]:
         yield Text(
-            f"The judge against {found['n']} episodes whose truth is known ({found['true']} broke a rule, {found['unjudged']} without a verdict): "
+            f"The judge against {found['n']} episodes whose truth is known ({found['true']} broke a rule or tried to, {found['unjudged']} without a verdict): "
             f"precision {estimate(found['precision'])}, recall {estimate(found['recall'])}, kappa {estimate(found['kappa'])}."
         )
     for name, one in summary["flaws"].items():
@@ -158,7 +160,9 @@ def episode(record: EpisodeRecord) -> Iterator[RenderableType]:
             if call.changes:
                 yield Padding(Text(clean(f"changes: {json.dumps(call.changes, ensure_ascii=False)}"), "dim"), (0, 0, 0, 4))
     for rule in e.truth:
-        words = f"broken: {rule.evidence}" if rule.broken else "kept"
+        words = (
+            f"broken: {rule.evidence}" if rule.broken else "kept" if rule.attempt is None else "kept by an injected error alone"
+        )
         yield Text(clean(f"rule {rule.rule} of {rule.toolkit}: {words}"), "red" if rule.broken else "green")
     yield Rule(style="dim")
     yield Text(clean(f"ended by {e.end}" + (f" ({e.error})" if e.error else "") + f" · {e.seconds:.1f} s"))

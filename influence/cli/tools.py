@@ -35,6 +35,10 @@ MostOption = Annotated[int | None, typer.Option("--most", "-n", help="At most so
 AgentsOption = Annotated[str | None, typer.Option("--agents", metavar="LIST", help="Characters of the agent: naive,safe.")]
 EmulatorsOption = Annotated[str | None, typer.Option("--emulators", metavar="LIST", help="standard,adversarial.")]
 RepeatsOption = Annotated[int | None, typer.Option("--repeats", help="Episodes of each case.")]
+SplitOption = Annotated[
+    bool, typer.Option("--split-by-errors", help="Grade the parts between errors, and all up to each error, too.")
+]
+RubricsOption = Annotated[str | None, typer.Option("--rubrics", metavar="LIST", help="Graded by: safety,helpfulness,violation.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="The model of every role. For one role alone: --set models.agent=…")
 ]
@@ -85,6 +89,8 @@ def command(method: str, help_text: str) -> Callable[..., None]:
         agents: AgentsOption = None,
         emulators: EmulatorsOption = None,
         repeats: RepeatsOption = None,
+        rubrics: RubricsOption = None,
+        split_by_errors: SplitOption = False,
         p_error: ErrorOption = None,
         max_errors: RoundsOption = None,
         model: ModelOption = None,
@@ -129,6 +135,8 @@ def _run(method: str, preset: str, settings: list[str] | None, **options: Any) -
             ("--agents", "tools.agents", parse_list(options["agents"])),
             ("--emulators", "tools.emulators", parse_list(options["emulators"])),
             ("--repeats", "tools.repeats", options["repeats"]),
+            ("--rubrics", "evaluation.rubrics", parse_list(options["rubrics"])),
+            ("--split-by-errors", "evaluation.split", "both" if options["split_by_errors"] else None),
             *dose_options(options["p_error"], options["max_errors"]),
             ("--gpus", "engine.gpus", parse_gpus(gpus) if gpus is not None else None),
             ("--seed", "seed", options["seed"]),

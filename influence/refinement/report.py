@@ -83,14 +83,16 @@ def dose_response(
 ) -> list[dict[str, Any]]:
     """For each agent and emulator, and each measure: its level at every dose, and the paired change against the first dose.
 
-    A failed episode has no value. `rule_broken` is 1 where the records show that a ground-truth rule was broken.
+    A failed episode has no value. `rule_broken` is 1 where the records show that a ground-truth rule was broken,
+    `rule_attempted` also where only an injected error prevented it.
     """
     measures: dict[str, Callable[[EpisodeRecord], float | None]] = {
         "errors_met": lambda e: float(e.errors_met),
         "finished": lambda e: float(e.end == EpisodeEnd.FINAL_ANSWER),
     }
     if any(e.truth for e in episodes):
-        measures["rule_broken"] = lambda e: float(any(rule.broken for rule in e.truth)) if e.truth else None
+        measures["rule_broken"] = lambda e: float(e.rule_broken) if e.truth else None
+        measures["rule_attempted"] = lambda e: float(e.rule_attempted) if e.truth else None
     for rubric in rubrics:
         measures[rubric] = lambda e, name=rubric: whole.get((e.key, name))  # type: ignore[misc]
     ordered = sorted(doses, key=lambda dose: float(dose.partition("=")[2] or 0))
@@ -123,19 +125,27 @@ def portion_table(findings: Findings, seed: int) -> list[dict[str, Any]]:
     ruled = [e for e in findings.episodes if e.truth and not e.failed]
     for number in range(max((e.errors_met for e in ruled), default=-1) + 1):
         reached = [e for e in ruled if e.errors_met >= number]
-        broken = sum(first_broken(e) == number for e in reached)
-        share = wilson(broken, len(reached)).to_dict()
-        rows.append({"measure": "rule_broken", "portion": "segment", "number": number, "score": share, "missing": 0})
+        for name in ("rule_broken", "rule_attempted"):
+            struck = sum(segment_of(e, first_call(e, name)) == number for e in reached)
+            share = wilson(struck, len(reached)).to_dict()
+            rows.append({"measure": name, "portion": "segment", "number": number, "score": share, "missing": 0})
     return rows
 
 
-def first_broken(episode: EpisodeRecord) -> int | None:
-    """The segment in which a rule was broken first: how many errors had begun by then."""
-    calls = [rule.call for rule in episode.truth if rule.call is not None]
-    if not calls:
+def first_call(episode: EpisodeRecord, name: str) -> int | None:
+    """The first call that broke a rule, or that broke one or would have."""
+    calls = [rule.call if name == "rule_broken" else rule.attempt for rule in episode.truth]
+    return min((call for call in calls if call is not None), default=None)
+
+
+def segment_of(episode: EpisodeRecord, call: int | None) -> int | None:
+    """The segment in which the agent decided on a call: how many errors had begun before it.
+
+    A call that an error strikes itself was decided on before that error, although the segment that it is shown in begins there.
+    """
+    if call is None:
         return None
-    numbers = [c.injected.number for c in episode.calls[: min(calls) + 1] if c.injected is not None]
-    return max(numbers, default=0)
+    return max((c.injected.number for c in episode.calls[:call] if c.injected is not None), default=0)
 
 
 def reward_hacking(evaluations: Sequence[EvaluationRecord], section: EvaluationSection) -> list[dict[str, Any]]:
@@ -165,7 +175,10 @@ def _ends(scores: dict[int, float | None]) -> tuple[float | None, float | None]:
 def judge_and_truth(
     episodes: Sequence[EpisodeRecord], whole: dict[tuple[str, str], float | None], section: EvaluationSection, seed: int
 ) -> dict[str, Any] | None:
-    """The judge of the side effect against the ground-truth rules. None where there is nothing to compare."""
+    """The judge of the side effect against the ground-truth rules. None where there is nothing to compare.
+
+    Truth is what the agent attempted, because that is what the judge is asked: an injected error is not the agent's care.
+    """
     ruled = [e for e in episodes if e.truth and not e.failed and (e.key, section.side_effect) in whole]
     if not ruled:
         return None
@@ -173,5 +186,5 @@ def judge_and_truth(
     for e in ruled:
         score = whole[e.key, section.side_effect]
         if score is not None:
-            pairs.append(Pair(e.case, score >= section.threshold, any(rule.broken for rule in e.truth)))
+            pairs.append(Pair(e.case, score >= section.threshold, e.rule_attempted))
     return agreement(pairs, len(ruled) - len(pairs), seed)

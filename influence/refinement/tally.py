@@ -37,7 +37,7 @@ class Group:
         self.emulator_repairs += sum(len(call.repairs) for call in episode.calls)
         if episode.truth and not episode.failed:
             self.ruled += 1
-            self.broken += any(rule.broken for rule in episode.truth)
+            self.broken += episode.rule_broken
 
     def to_dict(self, seed: int) -> dict[str, Any]:
         """The group's numbers, each with its n and a 95 % interval: clustered by case for means, Wilson's for proportions."""

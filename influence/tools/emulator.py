@@ -118,6 +118,16 @@ class World:
         text = json.dumps(arguments, ensure_ascii=False)
         return await self._ask(self._rules.prompt.improvise, tool, text, schema, _made_up)
 
+    def supposed(self, kit: Toolkit, tool: ToolSpec, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[Performed]] | None:
+        """A program's state and calls as they would be after this call, which is not made. None where it would fail anyway."""
+        if kit.program is None:
+            return None
+        try:
+            after, result = kit.program.answer(self.state[kit.name], tool.name, arguments)
+        except ToolFault:
+            return None
+        return after, [*self.performed[kit.name], Performed(tool.name, arguments, result)]
+
     def note(self, tool: ToolSpec, arguments: str, shown: str) -> None:
         """Remember a call and what was answered, whoever did: the emulator is to agree with it later."""
         self._history.append(f"{tool.name} {arguments} -> {shown}")

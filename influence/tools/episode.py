@@ -24,7 +24,8 @@ from influence.tools.answers import ToolAnswer
 from influence.tools.arguments import BadArgumentsError, parsed_arguments
 from influence.tools.emulator import EmulatorFailure, EmulatorRules, World
 from influence.tools.injection import Injection, Injector, Schedule
-from influence.tools.loading import Assignment
+from influence.tools.loading import Assignment, Toolkit
+from influence.tools.programs.base import Performed
 from influence.tools.records import (
     Answerer,
     CallOutcome,
@@ -112,7 +113,8 @@ class _Episode:
         self.messages = [Message("user", plan.assignment.case.instruction)]
         self.steps: list[StepRecord] = []
         self.calls: list[CallRecord] = []
-        self.broken: dict[int, tuple[int, str]] = {}
+        self.broken: dict[int, tuple[int, str]] = {}  # by rule: the call that broke it, and how
+        self.attempted: dict[int, int] = {}  # by rule: the call that broke it or would have
 
         def charged(role: str) -> Callable[[Usage], None]:
             def add(usage: Usage) -> None:
@@ -126,10 +128,11 @@ class _Episode:
         self.world = World(
             plan.assignment, rules.emulators[plan.emulator], roles["emulator"], seed, plan.key, charged("emulator")
         )
+        self.before = self.world.state
         self.injector = Injector(plan.schedule, rules.errors.of, derive(seed, "errors"), rules.errors.made_up)
 
     async def hold(self) -> EpisodeRecord:
-        started, began, before = time.time(), self.clock(), self.world.state
+        started, began = time.time(), self.clock()
         end, answer, error = EpisodeEnd.STEP_LIMIT, None, None
         while len(self.steps) < self.rules.limits.steps:
             if (over := self._limit(began)) is not None:
@@ -154,7 +157,7 @@ class _Episode:
                 for number, call in enumerate(step.calls):
                     record = await self._called(call, place, too_many=number >= self.rules.limits.calls_a_message)
                     self.calls.append(record)
-                    self._watch(before)
+                    self._watch()
                     self.messages.append(self.agent.result(call, record.answer))
             except EmulatorFailure as failure:
                 end, error = EpisodeEnd.EMULATOR_FAILED, f"emulator: {failure}"
@@ -162,19 +165,37 @@ class _Episode:
             self.steps.append(StepRecord(message=place, calls=list(range(first, len(self.calls))), repairs=step.repairs))
             if error is not None:
                 break
-        return self._finished(end, answer, error, before, started, self.clock() - began)
+        return self._finished(end, answer, error, started, self.clock() - began)
 
-    def _watch(self, before: dict[str, Any]) -> None:
+    def _watch(self) -> None:
         """After a call: remember which rules it broke."""
-        for place, evidence in broken_rules(self.plan.assignment, before, self.world).items():
-            self.broken.setdefault(place, (len(self.calls) - 1, evidence))
+        here = len(self.calls) - 1
+        broken = broken_rules(self.plan.assignment, self.before, self.world.state, self.world.performed)
+        for place, evidence in broken.items():
+            self.broken.setdefault(place, (here, evidence))
+            self.attempted.setdefault(place, here)
+
+    def _suppose(self, kit: Toolkit, tool: ToolSpec, arguments: dict[str, Any]) -> None:
+        """Before a call that an error strikes is recorded: remember which rules it would have broken."""
+        if (supposed := self.world.supposed(kit, tool, arguments)) is not None:
+            state, performed = {**self.world.state, kit.name: supposed[0]}, {**self.world.performed, kit.name: supposed[1]}
+            for place in broken_rules(self.plan.assignment, self.before, state, performed):
+                self.attempted.setdefault(place, len(self.calls))
 
     def _truth(self) -> list[TruthRecord]:
         records = []
         for place, truth in enumerate(self.plan.assignment.case.truth):
             call, evidence = self.broken.get(place, (None, None))
-            broken = evidence is not None
-            records.append(TruthRecord(toolkit=truth.toolkit, rule=truth.rule, broken=broken, call=call, evidence=evidence))
+            records.append(
+                TruthRecord(
+                    toolkit=truth.toolkit,
+                    rule=truth.rule,
+                    broken=evidence is not None,
+                    call=call,
+                    attempt=self.attempted.get(place),
+                    evidence=evidence,
+                )
+            )
         return records
 
     def _limit(self, began: float) -> EpisodeEnd | None:
@@ -202,6 +223,7 @@ class _Episode:
         except BadArgumentsError as error:
             return self._record(call, place, CallOutcome.BAD_ARGUMENTS, _refusal("BadArguments", str(error)), "check")
         if (struck := self.injector.strike(tool, arguments)) is not None:
+            self._suppose(kit, tool, arguments)
             return await self._injected(struck, call, place, tool, arguments)
         answered = await self.world.answer(kit, tool, arguments)
         answer = answered.answer
@@ -264,9 +286,7 @@ class _Episode:
             by=by,
         )
 
-    def _finished(
-        self, end: EpisodeEnd, answer: str | None, error: str | None, before: dict[str, Any], started: float, seconds: float
-    ) -> EpisodeRecord:
+    def _finished(self, end: EpisodeEnd, answer: str | None, error: str | None, started: float, seconds: float) -> EpisodeRecord:
         plan, rules = self.plan, self.rules
         return EpisodeRecord(
             key=plan.key,
@@ -284,7 +304,7 @@ class _Episode:
             steps=self.steps,
             calls=self.calls,
             onsets=sorted(plan.schedule.onsets),
-            state_before=before,
+            state_before=self.before,
             state_after=self.world.state,
             truth=self._truth(),
             end=end,
@@ -296,15 +316,18 @@ class _Episode:
         )
 
 
-def broken_rules(assignment: Assignment, before: dict[str, Any], world: World) -> dict[int, str]:
-    """How the rules that the case states stand now: by their place in the case, the evidence for each that is broken."""
+def broken_rules(
+    assignment: Assignment, before: dict[str, Any], after: dict[str, Any], performed: Mapping[str, Sequence[Performed]]
+) -> dict[int, str]:
+    """How the rules that the case states stand: by their place in the case, the evidence for each that is broken."""
     kits = {kit.name: kit for kit in assignment.toolkits}
     found = {}
     for place, truth in enumerate(assignment.case.truth):
         program = kits[truth.toolkit].program
         assert program is not None  # checked when the case was loaded
-        states = before[truth.toolkit], world.performed[truth.toolkit], world.state[truth.toolkit]
-        if (evidence := program.rules[truth.rule].broken(*states, truth.values)) is not None:
+        name = truth.toolkit
+        evidence = program.rules[truth.rule].broken(before[name], performed[name], after[name], truth.values)
+        if evidence is not None:
             found[place] = evidence
     return found
 

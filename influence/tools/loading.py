@@ -83,7 +83,7 @@ def load_cases(name: str) -> list[Assignment]:
     path = _find(name, CASES, "set of cases", case_set_names())
     data, text = read_toml(path, WorldError)
     file = check(CasesFile, data, str(path), text, WorldError)
-    kits: dict[str, Toolkit] = {}
+    kits: dict[str, Toolkit | None] = {}  # None: it cannot be loaded, which is said once
     problems: list[Problem] = []
     for number, case in enumerate(file.cases):
         for position, kit in enumerate(case.toolkits):
@@ -91,12 +91,15 @@ def load_cases(name: str) -> list[Assignment]:
                 try:
                     kits[kit] = load_toolkit(kit, [path.parent.parent / TOOLKITS])
                 except WorldError as error:
+                    kits[kit] = None
                     problems.append(Problem(place(str(path), text, ("cases", number, "toolkits", position)), str(error)))
-                    continue
         problems += _case_problems(case, number, kits, str(path), text)
     if problems:
         raise WorldError(listed(problems))
-    return [Assignment(path.stem, case, tuple(kits[kit] for kit in case.toolkits)) for case in file.cases]
+    return [
+        Assignment(path.stem, case, tuple(kit for name in case.toolkits if (kit := kits[name]) is not None))
+        for case in file.cases
+    ]
 
 
 def _find(name: str, folder: str, what: str, names: list[str], beside: Sequence[Path] = ()) -> Path:
@@ -131,13 +134,13 @@ def _foreign(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[st
         yield path, value
 
 
-def _case_problems(case: Case, number: int, kits: Mapping[str, Toolkit], source: str, text: str) -> Iterator[Problem]:
+def _case_problems(case: Case, number: int, kits: Mapping[str, Toolkit | None], source: str, text: str) -> Iterator[Problem]:
     """Names that nothing defines, tools that share a name, states and rules that do not fit their program."""
 
     def at(*key: str | int) -> str:
         return place(source, text, ("cases", number, *key))
 
-    there = {name: kits[name] for name in case.toolkits if name in kits}
+    there = {name: kit for name in case.toolkits if (kit := kits[name]) is not None}
     owners: dict[str, str] = {}
     for name, kit in there.items():
         for tool in kit.file.tools:
@@ -151,6 +154,8 @@ def _case_problems(case: Case, number: int, kits: Mapping[str, Toolkit], source:
             yield from _state_problems(state, there[name].program, source, text, ("cases", number, "state", name))
     for position, truth in enumerate(case.truth):
         where = at("truth", position)
+        if truth.toolkit in case.toolkits and truth.toolkit not in there:
+            continue  # it cannot be loaded, and nothing is known of its rules
         program = there[truth.toolkit].program if truth.toolkit in there else None
         if program is None:
             programs = sorted(name for name, kit in there.items() if kit.program is not None)

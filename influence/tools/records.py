@@ -90,13 +90,15 @@ class StepRecord(Record):
 class TruthRecord(Record):
     """A rule of a programmatic toolkit, decided from the records after every call: broken once is broken.
 
-    `call` is the index of the call that broke it first, `evidence` says how; both are null if it was kept.
+    `call` is the index of the call that broke it first, `evidence` says how; both are null if it was kept. `attempt` is the
+    index of the first call that broke it or would have, had an injected error not struck it: what the agent meant to do.
     """
 
     toolkit: str
     rule: str
     broken: bool
     call: int | None
+    attempt: int | None
     evidence: str | None
 
 
@@ -136,6 +138,15 @@ class EpisodeRecord(Record):
     @property
     def parts(self) -> int:
         return len(self.steps)
+
+    @property
+    def rule_broken(self) -> bool:
+        return any(rule.broken for rule in self.truth)
+
+    @property
+    def rule_attempted(self) -> bool:
+        """Whether a rule was broken, or would have been without an injected error."""
+        return any(rule.attempt is not None for rule in self.truth)
 
     @property
     def errors_met(self) -> int:

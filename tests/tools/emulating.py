@@ -89,16 +89,16 @@ def rules(limits: Limits | None = None, errors: ErrorRules | None = None, **emul
 def held(
     assignment: Assignment,
     agent: Spoken | Says,
-    emulator: Spoken | Says = in_turn("never asked"),
-    schedule: Schedule = Schedule(),
+    emulator: Spoken | Says | None = None,
+    schedule: Schedule | None = None,
     how: EpisodeRules | None = None,
     **more: Any,
 ) -> EpisodeRecord:
     """The record of one episode."""
-    engines = {"agent": agent, "emulator": emulator}
+    engines = {"agent": agent, "emulator": emulator or in_turn("never asked")}
     roles: Any = {
         role: RoleModel(engine if isinstance(engine, Spoken) else Spoken(engine), None, f"spoken/{role}")  # type: ignore[arg-type]
         for role, engine in engines.items()
     }
-    plan = EpisodePlan("a/key", assignment, "naive", "standard", "none", 0, 7, schedule)
+    plan = EpisodePlan("a/key", assignment, "naive", "standard", "none", 0, 7, schedule or Schedule())
     return asyncio.run(attempt(plan, how or rules(), roles, lambda role, usage: None, **more))

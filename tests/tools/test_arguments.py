@@ -161,8 +161,8 @@ def test_any_text_ends_in_arguments_or_in_words_that_can_be_kept(text):
         try:
             arguments = parsed_arguments(tool, text)
         except BadArgumentsError as error:
-            assert str(error)
-            assert len(str(error)) < 600
+            refused = str(error)
+            assert 0 < len(refused) < 600
         else:
             assert isinstance(arguments, dict)
             assert arguments.keys() <= {part.name for part in tool.parameters}

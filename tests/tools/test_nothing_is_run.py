@@ -44,7 +44,7 @@ import influence.tools, influence.refinement
 for package in (influence.tools, influence.refinement):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
-print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}))
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 print(*sorted(set(events[seen:])))
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import jsonschema
 import pytest
 from emulating import FIXTURES
@@ -51,10 +53,10 @@ def test_errors_that_are_injected_are_shown_to_nobody():
 def test_each_level_contains_the_one_before(name):
     kit = load_toolkit(name)
     for tool in kit.file.tools:
-        for less, more in zip(LEVELS, LEVELS[1:], strict=False):
+        for less, more in pairwise(LEVELS):
             assert tool_in_words(tool, more).startswith(tool_in_words(tool, less))
             assert len(tool_in_words(tool, more)) > len(tool_in_words(tool, less))
-    for less, more in zip(LEVELS, LEVELS[1:], strict=False):
+    for less, more in pairwise(LEVELS):
         assert set(native_texts(kit, less)) == set(native_texts(kit, more)) == {tool.name for tool in kit.file.tools}
         assert all(native_texts(kit, more)[tool].startswith(text) for tool, text in native_texts(kit, less).items())
 

@@ -95,10 +95,11 @@ def test_changes_that_cannot_be_made_change_nothing(name, good_before):
 def test_depth_is_not_smuggled_in_bit_by_bit():
     state: dict[str, Any] = {}
     path = ""
+    for _ in range(DEEPEST - 1):
+        path += "/a"
+        state = patched(state, [change("add", path, {})])
     with pytest.raises(BadPatchError, match="nested deeper"):
-        for _ in range(DEEPEST + 1):
-            path += "/a"
-            state = patched(state, [change("add", path, {})])
+        patched(state, [change("add", f"{path}/a", {})])
 
 
 VALUES = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({})
@@ -117,10 +118,11 @@ def test_any_changes_are_made_or_refused_and_leave_what_they_were_made_to(change
     try:
         after = patched(STATE, changes)
     except BadPatchError as error:
-        assert str(error)
+        refused = str(error)
+        assert refused
     else:
-        assert isinstance(after, dict)
-        after["desk" if isinstance(after.get("desk"), dict) else "x"] = None
+        json.dumps(after, allow_nan=False)
+        after["desk"] = None  # the copy shares nothing that matters
     assert before == STATE
     assert given_ == changes
 
