@@ -141,6 +141,9 @@ class EngineSection(Strict):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     quantization: str | None = None
     compile: bool = False  # compiled graphs: a little faster, a slower start
+    tool_parser: str | None = (
+        None  # vLLM's parser for the agent's native tool calls (hermes, llama3_json, …); none: none are read
+    )
     max_loras: Positive = 2
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = 16
 

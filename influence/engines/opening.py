@@ -163,6 +163,7 @@ class Engines:
             adapters=key in self._adapted,
             max_loras=section.max_loras,
             max_lora_rank=section.max_lora_rank,
+            tool_parser=section.tool_parser,
         )
         return VllmEngine(model, settings, placements(section, key[2]), self._observe)
 

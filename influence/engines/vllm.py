@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from influence.chat import Message
+from influence.chat import Message, ToolCall
 from influence.engines import libraries, prefork
 from influence.engines.adapters import AdapterTable
 from influence.engines.base import (
@@ -35,7 +35,8 @@ from influence.engines.digests import quick_digest
 from influence.engines.labels import Node, TokenIds, combine, led_node, split_beginning, trie
 from influence.engines.prompts import ChatTemplate
 from influence.engines.routing import StickyRouter
-from influence.errors import ContextOverflowError, EngineDiedError, EngineError
+from influence.engines.tool_calls import ToolCallReader
+from influence.errors import ConfigError, ContextOverflowError, EngineDiedError, EngineError
 
 CPU_BLOCK_SIZE = 32  # the smallest that the CPU backend takes; prefix hits come in whole blocks
 SPAWN_SECONDS = 120.0
@@ -57,6 +58,7 @@ class VllmSettings:
     adapters: bool = False
     max_loras: int = 2
     max_lora_rank: int = 16
+    tool_parser: str | None = None
 
 
 def engine_arguments(model: str, settings: VllmSettings, placement: Placement, replicas: int) -> dict[str, Any]:
@@ -110,10 +112,19 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._label_tokens: dict[tuple[str, ...], tuple[TokenIds, dict[str, TokenIds], list[Node]]] = {}
         self.adapters = AdapterTable(settings.max_loras)
+        self._calls: ToolCallReader | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(logprobs=True, prefill=True, json_output=True, adapters=True, seeds=True, token_ids=True)
+        return Capabilities(
+            logprobs=True,
+            prefill=True,
+            tools=self.settings.tool_parser is not None,
+            json_output=True,
+            adapters=True,
+            seeds=True,
+            token_ids=True,
+        )
 
     async def open(self) -> None:
         """Start all replicas at once. Raises EngineError with what to look at."""
@@ -153,6 +164,11 @@ class VllmEngine:
         try:
             self._tokenizer = self.replicas[0].get_tokenizer()
             self.template = ChatTemplate(self._tokenizer)
+            if self.settings.tool_parser is not None:
+                self._calls = ToolCallReader(self.settings.tool_parser, self._tokenizer)
+        except ConfigError:
+            await self.close()
+            raise
         except ValueError as error:
             await self.close()
             raise EngineError(f"{self.model}: {error}.") from None
@@ -198,12 +214,18 @@ class VllmEngine:
         ids = tuple(output.outputs[0].token_ids)
         ended = output.outputs[0].finish_reason == "stop"
         content = ids[:-1] if ended and ids else ids
+        calls: tuple[ToolCall, ...] = ()
+        if tools and self._calls is not None:
+            text, calls = self._calls.read(content, tools, call.seed)
+        else:
+            text = self._tokenizer.decode(content, skip_special_tokens=True)
         return Completion(
-            text=self._tokenizer.decode(content, skip_special_tokens=True),
-            finish=Finish.STOP if ended else Finish.LENGTH,
+            text=text,
+            finish=Finish.TOOL_CALLS if calls else Finish.STOP if ended else Finish.LENGTH,
             usage=_usage(output),
             token_ids=ids,
             content_ids=content,
+            tool_calls=calls,
         )
 
     async def label_logprobs(

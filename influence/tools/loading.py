@@ -97,7 +97,7 @@ def load_cases(name: str) -> list[Assignment]:
     if problems:
         raise WorldError(listed(problems))
     return [
-        Assignment(path.stem, case, tuple(kit for name in case.toolkits if (kit := kits[name]) is not None))
+        Assignment(path.stem, case, tuple(found for kit in case.toolkits if (found := kits[kit]) is not None))
         for case in file.cases
     ]
 
