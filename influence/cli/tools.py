@@ -173,26 +173,26 @@ def dose_options(p_error: str | None, max_errors: str | None) -> list[tuple[str,
 
     if p_error is not None:
         rates = [_number(part, "--p-error", float) for part in p_error.split(",")]
-        pairs: list[tuple[str, str, Any]] = [("--p-error", "errors.rates", rates), ("--p-error", "errors.rounds", [])]
+        pairs: list[tuple[str, str, Any]] = [("--p-error", "errors.rounds", []), ("--p-error", "errors.rates", rates)]
         return [*pairs, ("--max-errors", "errors.most", _number(max_errors, "--max-errors", int))] if max_errors else pairs
     if max_errors is None:
         return []
     low, dots, high = max_errors.partition("..")
     if dots:
-        first, last = (_number(end, "--max-errors", int) for end in (low, high))
+        first, last = (_number(end, "--max-errors", int, max_errors) for end in (low, high))
         if last < first:
             raise ConfigError(f"--max-errors {max_errors}: the range is empty; write the smaller number first.")
         rounds = list(range(first, last + 1)[:1000])  # far more than a configuration takes
     else:
         rounds = [_number(part, "--max-errors", int) for part in max_errors.split(",")]
-    return [("--max-errors", "errors.rounds", rounds), ("--max-errors", "errors.rates", [])]
+    return [("--max-errors", "errors.rates", []), ("--max-errors", "errors.rounds", rounds)]
 
 
-def _number(text: str, option: str, kind: Callable[[str], Any]) -> Any:
+def _number(text: str, option: str, kind: Callable[[str], Any], whole: str = "") -> Any:
     from influence.errors import ConfigError
 
     try:
         return kind(text)
     except ValueError:
         example = "0..3, or 0,2; with --p-error one number" if option == "--max-errors" else "0,0.1,0.3"
-        raise ConfigError(f"{option} {text}: write {example}.") from None
+        raise ConfigError(f"{option} {whole or text}: write {example}.") from None

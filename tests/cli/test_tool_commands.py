@@ -93,8 +93,8 @@ REFUSED = {  # the command's arguments -> what a person reads
         "--p-error, `errors.rates.1`: found nan, but it should be a finite number.",
     ),
     "a rate twice": (["--p-error", "0,0.5,0.5"], "--p-error, `errors.rates`: 0.5 stands there twice."),
-    "a range that ends in no number": (["--max-errors", "3..x"], f"--max-errors x: {ROUNDS}"),
-    "a range that begins with none": (["--max-errors", "..3"], f"--max-errors : {ROUNDS}"),
+    "a range that ends in no number": (["--max-errors", "3..x"], f"--max-errors 3..x: {ROUNDS}"),
+    "a range that begins with none": (["--max-errors", "..3"], f"--max-errors ..3: {ROUNDS}"),
     "an empty range": (
         ["--max-errors", "3..1"],
         "--max-errors 3..1: the range is empty; write the smaller number first.",
@@ -104,7 +104,7 @@ REFUSED = {  # the command's arguments -> what a person reads
         "--max-errors, `errors.rounds.1`: found -1, but it should be greater than or equal to 0.",
     ),
     "a range as a cap": (["--p-error", "0,0.5", "--max-errors", "1..2"], f"--max-errors 1..2: {ROUNDS}"),
-    "doses without 0": (["--max-errors", "1,2"], f"--max-errors, `errors.rates`: {ZERO}"),
+    "doses without 0": (["--max-errors", "1,2"], f"--max-errors, `errors.rounds`: {ZERO}"),
     "0 alone": (["--p-error", "0"], f"--p-error, `errors.rates`: {ZERO}"),
     "both kinds of doses": (["--set", "errors.rates=[0.0, 0.5]"], f"--set, `errors.rates`: {KINDS}"),
     "a cap without rates": (
@@ -134,7 +134,6 @@ REFUSED = {  # the command's arguments -> what a person reads
         "--repeats, `tools.repeats`: found 0, but it should be greater than or equal to 1.",
     ),
     "an agent twice": (["--agents", "naive,naive"], "--agents, `tools.agents`: 'naive' stands there twice."),
-    "a script that is not there": (["--set", 'models.agent="scripted/gone.toml"', "--model", "scripted/gone.toml"], None),
 }
 
 
@@ -144,9 +143,7 @@ def test_a_mistake_in_an_option_ends_with_2_and_writes_nothing(name, refine, des
     before = files_in(desk)
     answer = refine(*arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"influence: {message}\n" or (
-        message is None and "scripted/gone.toml: there is no such file" in answer.err
-    )
+    assert answer.err == f"influence: {message}\n"
     assert files_in(desk) == before
 
 
@@ -172,7 +169,7 @@ def test_a_broken_file_of_cases_is_told_with_its_line(refine, desk):
     before = files_in(desk)
     answer = refine()
     assert answer.code == 2
-    assert "cases/rent.toml, line 12, `cases.0.truth.0`: `spend_at_most` is no rule here." in answer.err
+    assert "cases/rent.toml, line 11, `cases.0.truth.0`: `spend_at_most` is no rule here." in answer.err
     assert files_in(desk) == before
 
 

@@ -40,6 +40,8 @@ def test_the_rule_is_broken_where_the_agent_breaks_it_and_nowhere_else(run):
         assert tried == (episode["dose"] in ("k=2", "k=3"))
         [rule] = episode["truth"]
         assert rule["broken"] is (episode["dose"] == "k=2")
+    [attempted] = [one for one in summary["dose_response"] if one["measure"] == "rule_attempted"]
+    assert [dose["level"]["value"] for dose in attempted["doses"]] == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_one_error_that_goes_on_does_what_two_single_ones_do(tmp_path):
