@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from influence.cli import toolkits_generate
 from influence.cli.options import DebugOption, JsonOption
 
 toolkits_app = typer.Typer(help="List, show, check and import toolkits and cases.", invoke_without_command=True)
 
 
 def add_to(app: typer.Typer) -> None:
+    toolkits_generate.add_to(toolkits_app)
     app.add_typer(toolkits_app, name="toolkits")
 
 

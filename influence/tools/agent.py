@@ -101,10 +101,11 @@ class ToolAgent:
             if completion.finish == Finish.REFUSED:
                 raise AgentEnded(EpisodeEnd.REFUSED, None, repairs)
             said = Message("assistant", completion.text, completion.tool_calls, token_ids=completion.content_ids)
-            step = _native(said) if self.protocol == "native" else self._react(said)
+            cut_off = completion.finish == Finish.LENGTH
+            step = _native(said, cut_off) if self.protocol == "native" else self._react(said)
             if isinstance(step, Step):
                 return replace(step, repairs=repairs)
-            cut = " It was cut off: be shorter." if completion.finish == Finish.LENGTH else ""
+            cut = " It was cut off: be shorter." if cut_off else ""
             repairs.append(RepairRecord(text=completion.text, problem=step + cut))
             again = fill(self._rules.protocols[self.protocol].again, {"problem": step + cut})
             prompt = [Message("system", self.system), *messages, said, Message("user", again)]
@@ -128,12 +129,14 @@ class ToolAgent:
         return move.reason
 
 
-def _native(said: Message) -> Step | str:
+def _native(said: Message, cut_off: bool) -> Step | str:
     if said.tool_calls:
         return Step(said, said.tool_calls)
     text = said.content.strip()
     if not text:
         return "it was empty."
+    if cut_off:  # it may have been on its way to a call
+        return "it does not end."
     gave_up = text.upper().startswith(GAVE_UP)
     return Step(said, ended=EpisodeEnd.GAVE_UP if gave_up else EpisodeEnd.FINAL_ANSWER, answer=text)
 

@@ -139,11 +139,15 @@ class World:
             after, result = kit.program.answer(before, tool.name, arguments)
         except ToolFault as fault:
             self.performed[kit.name].append(Performed(tool.name, arguments, None, fault.name))
-            return ToolAnswer(None, fault.name, fault.message)
+            answer = ToolAnswer(None, fault.name, fault.message)
+            self.note(tool, json.dumps(arguments, ensure_ascii=False), answer.shown())
+            return answer
         self.performed[kit.name].append(Performed(tool.name, arguments, result))
         self.state = {**self.state, kit.name: after}
         changes = [{**change, "path": f"/{kit.name}{change['path']}"} for change in jsonpatch.make_patch(before, after).patch]
-        return ToolAnswer(result, changes=changes)
+        answer = ToolAnswer(result, changes=changes)
+        self.note(tool, json.dumps(arguments, ensure_ascii=False), answer.shown())
+        return answer
 
     async def _ask(
         self, template: str, tool: ToolSpec, arguments: str, schema: dict[str, Any], read: Callable[[str], Any]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from copy import deepcopy
 from hashlib import sha256
 from typing import Any
 
@@ -46,7 +45,7 @@ def patched(state: dict[str, Any], changes: Sequence[dict[str, Any]]) -> dict[st
         if not str(change.get("path", "")).startswith("/"):
             raise BadPatchError(f"`path` is {change.get('path')!r}; a path begins with `/` and a key of the state.")
     try:
-        after = jsonpatch.apply_patch(state, deepcopy(list(changes)), in_place=False)
+        after = jsonpatch.apply_patch(state, list(changes), in_place=False)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, RecursionError) as error:
         raise BadPatchError(f"the changes do not fit the state: {str(error)[:200]}.") from None
     if not isinstance(after, dict):
