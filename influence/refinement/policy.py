@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from influence.engines.base import Usage
-from influence.engines.hosted.models import HostedModels
-from influence.engines.opening import Engines, RoleModel, needs_conversion
+from influence.engines.opening import RoleModel
 from influence.evaluation.grading import Grading, grade
 from influence.evaluation.portions import portions
 from influence.evaluation.records import EvaluationRecord
@@ -16,7 +14,7 @@ from influence.refinement.preparing import Tooling, doses, sampling_of, tokens_e
 from influence.refinement.reading import EPISODES, EVALUATIONS, parse_episode, parse_evaluation, read_episodes
 from influence.refinement.report import Findings, report
 from influence.refinement.tally import Tally
-from influence.rollouts.books import budget_left, call_log, kept_books, record_sources, run_sinks
+from influence.rollouts.books import opened, record_sources, run_sinks
 from influence.rollouts.progress import Progress
 from influence.rollouts.rollout import Rollout
 from influence.rollouts.tally import by_model
@@ -47,32 +45,26 @@ async def hold_episodes(tooling: Tooling, run: RunFolder, progress: Progress) ->
     sinks = run_sinks(config, run.path)
     try:
         # 2. start the models
-        with call_log(config, run.path) as observe:
-            if needs_conversion(config.by_role()):
-                progress.phase = "converting the embedded model, once"
-            hosted = HostedModels(config.hosted, budget_left(config.budget, run))
-            engines = await asyncio.to_thread(Engines, config.by_role(), config.engine, observe, hosted)
-            progress.phase, progress.hosted = "starting the engine", hosted.counts
-            async with engines, kept_books(run, engines, hosted, progress):
-                record_sources(run, engines.describe(), tooling.sources)
-                at_once = config.tools.in_flight or engines.conversations_at_once(tokens_each(config))
+        async with opened(config, run, progress) as engines:
+            record_sources(run, engines.describe(), tooling.sources)
+            at_once = config.tools.in_flight or engines.conversations_at_once(tokens_each(config))
 
-                def charge(role: str, usage: Usage) -> None:
-                    progress.charge(role, usage)
-                    progress.turns += role == "agent"
+            def charge(role: str, usage: Usage) -> None:
+                progress.charge(role, usage)
+                progress.turns += role == "agent"
 
-                async def hold(planned: EpisodePlan) -> EpisodeRecord:
-                    return await attempt(planned, tooling.rules, engines.roles, charge)
+            async def hold(planned: EpisodePlan) -> EpisodeRecord:
+                return await attempt(planned, tooling.rules, engines.roles, charge)
 
-                # 3. hold the episodes
-                seconds = await rollout.run(hold, at_once, "working on cases")
-                held = progress.done
-                rollout.sort()
-                # 4. ask judges about them
-                if tooling.rubrics:
-                    seconds += await graded(tooling, run, progress, engines.roles["judge"], findings, at_once)
-                progress.phase = "writing"
-                run.record(models=engines.describe())  # again, with what was learned of them
+            # 3. hold the episodes
+            seconds = await rollout.run(hold, at_once, "working on cases")
+            held = progress.done
+            rollout.sort()
+            # 4. ask judges about them
+            if tooling.rubrics:
+                seconds += await graded(tooling, run, progress, engines.roles["judge"], findings, at_once)
+            progress.phase = "writing"
+            run.record(models=engines.describe())  # again, with what was learned of them
         # 5. sum up
         summary = summed_up(tooling, tally, findings, progress, run, held, seconds)
         sinks.log(0, metrics(summary))

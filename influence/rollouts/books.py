@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from influence.config.commands import CommandConfig
-from influence.config.sections import BudgetSection
+from influence.config.commands import CommandConfig, ModelsConfig
+from influence.config.sections import BudgetSection, EngineSection
 from influence.engines.base import CallObserver
 from influence.engines.calls import CallLog
 from influence.engines.hosted.budget import Amount, Budget
 from influence.engines.hosted.models import HostedModels
-from influence.engines.opening import Engines
+from influence.engines.opening import Engines, needs_conversion
 from influence.environments.world import Environment
 from influence.errors import RunTakenError
 from influence.rollouts.progress import Progress
@@ -32,6 +32,24 @@ def budget_left(section: BudgetSection, run: RunFolder) -> Budget:
     spent = [attempt.spent for attempt in run.manifest.attempts]
     before = Amount(sum(s.get("cost", 0.0) for s in spent), int(sum(s.get("tokens", 0) for s in spent)))
     return Budget(section.max_cost, section.max_tokens, before)
+
+
+@asynccontextmanager
+async def opened(
+    config: ModelsConfig, run: RunFolder, progress: Progress, section: EngineSection | None = None, learner: str | None = None
+) -> AsyncIterator[Engines]:
+    """The models of a run, open, with every book about them kept. `section` stands for `config.engine` where it was changed,
+    `learner` is the role that is given new adapters. Raises EngineError or ConfigError.
+    """
+    models = config.by_role()
+    with call_log(config, run.path) as observe:
+        if needs_conversion(models):
+            progress.phase = "converting the embedded model, once"
+        hosted = HostedModels(config.hosted, budget_left(config.budget, run))
+        engines = await asyncio.to_thread(Engines, models, section or config.engine, observe, hosted, learner)
+        progress.phase, progress.hosted = "starting the engine", hosted.counts
+        async with engines, kept_books(run, engines, hosted, progress):
+            yield engines
 
 
 @asynccontextmanager

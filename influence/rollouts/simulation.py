@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from influence.config.commands import SimulateConfig
-from influence.engines.hosted.models import HostedModels
-from influence.engines.opening import Engines, needs_conversion
 from influence.engines.sharing import tree_of
 from influence.environments.world import Environment
-from influence.rollouts.books import budget_left, call_log, environment_facts, kept_books, record_sources, run_sinks
+from influence.rollouts.books import environment_facts, opened, record_sources, run_sinks
 from influence.rollouts.cast import Rules, rules_from
 from influence.rollouts.conversation import converse
 from influence.rollouts.draws import Planned
@@ -60,21 +57,15 @@ async def simulate(simulation: Simulation, run: RunFolder, progress: Progress) -
     sinks = run_sinks(config, run.path)
     try:
         # 2. start the models
-        with call_log(config, run.path) as observe:
-            if needs_conversion(config.by_role()):
-                progress.phase = "converting the embedded model, once"
-            hosted = HostedModels(config.hosted, budget_left(config.budget, run))
-            engines = await asyncio.to_thread(Engines, config.by_role(), config.engine, observe, hosted)
-            progress.phase, progress.hosted = "starting the engine", hosted.counts
-            async with engines, kept_books(run, engines, hosted, progress):
-                record_sources(run, engines.describe(), environment_facts(simulation.environment))
-                at_once = config.rollout.in_flight or engines.conversations_at_once(tokens_each(simulation.rules))
-                # 3. roll out
-                seconds = await rollout.run(
-                    lambda p: converse(p, simulation.environment, engines.roles, simulation.rules, progress), at_once
-                )
-                progress.phase = "writing"
-                run.record(models=engines.describe())  # again, with what was learned of them
+        async with opened(config, run, progress) as engines:
+            record_sources(run, engines.describe(), environment_facts(simulation.environment))
+            at_once = config.rollout.in_flight or engines.conversations_at_once(tokens_each(simulation.rules))
+            # 3. roll out
+            seconds = await rollout.run(
+                lambda p: converse(p, simulation.environment, engines.roles, simulation.rules, progress), at_once
+            )
+            progress.phase = "writing"
+            run.record(models=engines.describe())  # again, with what was learned of them
         # 4. put the records in the plan's order and sum up
         rollout.sort()
         outcome = _outcome(simulation, tally, progress, run, seconds)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from influence.engines.hosted.models import HostedModels
-from influence.engines.opening import Engines, needs_conversion
-from influence.rollouts.books import budget_left, call_log, environment_facts, kept_books, record_sources, run_sinks
+from influence.rollouts.books import environment_facts, opened, record_sources, run_sinks
 from influence.rollouts.progress import Progress
 from influence.runs.folder import RunFolder
 from influence.training.lab import Lab
@@ -32,28 +29,21 @@ class Outcome:
 async def train(training: Training, run: RunFolder, progress: Progress) -> Outcome:
     """Train every arm into the run's folder, or go on with it. Raises EngineError, TrainerError or RunError."""
     config, began = training.config, time.monotonic()
-    models = config.models.by_role()
     sinks = run_sinks(config, run.path)
     trainer = LocalTrainer(config.trainer, training.gpus, run.log_path)
     try:
-        with call_log(config, run.path) as observe:
-            if needs_conversion(models):
-                progress.phase = "converting the embedded model, once"
-            hosted = HostedModels(config.hosted, budget_left(config.budget, run))
-            engines = await asyncio.to_thread(Engines, models, training.engine, observe, hosted, "agent")
-            progress.phase, progress.hosted = "starting the engine", hosted.counts
-            async with engines, kept_books(run, engines, hosted, progress):
-                starting = time.monotonic() - began
-                record_sources(run, engines.describe(), environment_facts(training.environment))
-                lab = Lab(training, run, engines, trainer, progress, sinks, _lines_logged(run))
-                if lab.engine is not None:
-                    await trainer.warm_up()
-                results = {}
-                for place, arm in enumerate(training.arms):
-                    twin = next((a for a in training.arms[:place] if a.seed == arm.seed), None)
-                    results[arm.name] = await train_arm(lab, arm, twin)
-                progress.phase = "writing"
-                run.record(models=engines.describe())
+        async with opened(config, run, progress, training.engine, learner="agent") as engines:
+            starting = time.monotonic() - began
+            record_sources(run, engines.describe(), environment_facts(training.environment))
+            lab = Lab(training, run, engines, trainer, progress, sinks, _lines_logged(run))
+            if lab.engine is not None:
+                await trainer.warm_up()
+            results = {}
+            for place, arm in enumerate(training.arms):
+                twin = next((a for a in training.arms[:place] if a.seed == arm.seed), None)
+                results[arm.name] = await train_arm(lab, arm, twin)
+            progress.phase = "writing"
+            run.record(models=engines.describe())
         summary = summary_of(training, run, results, progress, starting, time.monotonic() - began)
         run.write_summary(summary)
         failed = too_many_failed(training, results)

@@ -177,7 +177,10 @@ def test_checking_several_tells_the_good_and_the_broken(cli, folder):
     answer = cli("presets", "check", "bad.toml", "simulate", "worse.toml")
     assert (answer.code, answer.out) == (2, "simulate: fine\n")
     assert "bad.toml, line 2, `seeds`" in answer.err
-    assert "worse.toml: the key `command` is missing. Allowed: simulate, train-ei, train-kto, emulate-tools, refine-policy." in answer.err
+    assert (
+        "worse.toml: the key `command` is missing. Allowed: simulate, train-ei, train-kto, emulate-tools, refine-policy."
+        in answer.err
+    )
     (folder / "booth" / "stray.txt").write_text("")
     answer = cli("envs", "check", "booth", "companion", "nowhere")
     assert (answer.code, answer.out) == (2, "companion: fine (3 scenarios, 48 initial states)\n")

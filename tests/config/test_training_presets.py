@@ -17,7 +17,9 @@ from influence.rollouts.draws import plan
 SHIPPED = data_folders("presets")[-1]
 PATHS = {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
 TRAINING = [
-    name for name, path in PATHS.items() if command_of(file_layers(str(path))).model_fields["command"].default.startswith("train-")
+    name
+    for name, path in PATHS.items()
+    if command_of(file_layers(str(path))).model_fields["command"].default.startswith("train-")
 ]
 BASES = {"ei": "train-ei-gpu", "kto": "train-kto-gpu"}
 ENVIRONMENTS = ("therapy-talk", "ticket-booking", "action-advice", "political-questions")

@@ -30,7 +30,11 @@ def new_file(path: Path) -> Path:
         raise ConfigError(f"{path} is there already, and is not overwritten. Choose another place with --to, or remove it.")
     if not is_folder(folder):
         raise ConfigError(f"--to {path}: {folder} is no folder.")
-    return path
+    try:
+        with TemporaryDirectory(dir=folder):
+            return path
+    except OSError as error:
+        raise ConfigError(f"--to {path}: nothing can be written in {folder}: {error.strerror}.") from None
 
 
 def keep(path: Path, data: Mapping[str, Any], head: str, load: Callable[[Path], object], beside: Mapping[str, str]) -> None:
