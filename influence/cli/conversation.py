@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from influence.cli.plain import clean
+from influence.cli.tool_tables import fate
 from influence.rollouts.records import ScoreRecord, TrajectoryRecord, TransitionRecord, TurnRecord
 
 SPEAKERS = {
@@ -90,6 +91,7 @@ def scores(turn_number: int, turn: TurnRecord) -> str:
         parts.append(f"influence {score(turn.influence, 3)}")
     if turn.transition is not None:
         parts.append(f"next {_transition(turn.transition)} → {turn.state}")
+    parts += [f"{call.tool}: {fate(call)}" for call in turn.calls]
     if turn.finish == "length":
         parts.append("cut at the token limit")
     return " · ".join(parts)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from influence.chat import Message
+from influence.chat import Message, ToolCall
 from influence.config.places import Strict, check, is_file, read_toml
 from influence.engines.base import Call, Capabilities, Completion, Finish, LabelLogprobs, Sampling, Usage
 from influence.errors import ConfigError, EngineDiedError, EngineError
@@ -51,9 +51,17 @@ class Rule(Strict):
         )
 
 
-class ReplyRule(Rule):
-    """What is said: one of the texts, by seed. A text cut by `max_tokens` ends with the reason `length`."""
+class CallRule(Strict):
+    """A tool call, with its arguments as the model writes them."""
 
+    name: str
+    arguments: str = "{}"
+
+
+class ReplyRule(Rule):
+    """What is said: one of the texts, by seed, and the tools that are called. A text cut by `max_tokens` ends with `length`."""
+
+    calls: list[CallRule] = []
     texts: Annotated[list[str], Field(min_length=1)]
     refused: bool = False
 
@@ -114,7 +122,8 @@ class ScriptedEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(logprobs=self.script.logprobs, prefill=True, seeds=True)
+        calls = any(rule.calls for rule in self.script.replies)
+        return Capabilities(logprobs=self.script.logprobs, prefill=True, seeds=True, tools=calls)
 
     async def open(self) -> None:
         pass
@@ -135,7 +144,8 @@ class ScriptedEngine:
         text = rule.texts[0] if len(rule.texts) == 1 else generator(call.seed, "text").choice(rule.texts)
         kept = text[: sampling.max_tokens * 4]
         finish = Finish.REFUSED if rule.refused else Finish.LENGTH if len(kept) < len(text) else Finish.STOP
-        return Completion(kept, finish, self._usage(messages, kept))
+        calls = tuple(ToolCall(f"call{call.turn:03d}{n:02d}", one.name, one.arguments) for n, one in enumerate(rule.calls))
+        return Completion(kept, Finish.TOOL_CALLS if calls else finish, self._usage(messages, kept), tool_calls=calls)
 
     async def label_logprobs(
         self, messages: Sequence[Message], labels: Sequence[str], call: Call, adapter: str | None = None, prefill: str = ""

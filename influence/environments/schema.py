@@ -156,6 +156,14 @@ class Tool(Strict):
         return self
 
 
+class LiveToolkit(Strict):
+    """[toolkit]: tools that the agent calls while it talks, answered by a program. Calls of the `failing` ones meet errors."""
+
+    name: Name
+    calls: Annotated[int, Field(ge=1, le=50)] = 4  # messages with calls for each reply to the user, at most
+    failing: list[ToolName] = []
+
+
 class EnvironmentFile(Strict):
     """`environment.toml`."""
 
@@ -172,9 +180,12 @@ class EnvironmentFile(Strict):
     judges: Judges
     states: dict[Name, State]
     tools: list[Tool] = []
+    toolkit: LiveToolkit | None = None
 
     @model_validator(mode="after")
     def _tools_have_names_of_their_own(self) -> EnvironmentFile:
+        if self.tools and self.toolkit is not None:
+            raise ValueError("`tools` are offered and never answered, `toolkit` answers: an environment has one of both.")
         names = [tool.name for tool in self.tools]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

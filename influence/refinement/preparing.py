@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_args
 
 from influence.config.commands import ToolsConfig
 from influence.config.sections import SamplingSection
@@ -43,7 +43,7 @@ def prepare(config: ToolsConfig) -> Tooling:
     """Load and check everything. Raises ConfigError or WorldError; nothing has been written then."""
     check_models(config.by_role(), config.engine, config.hosted, config.budget)
     tools, sampling = config.tools, config.sampling
-    protocols: dict[Protocol, ProtocolPrompt] = {"native": load_protocol("native"), "react": load_protocol("react")}
+    protocols: dict[Protocol, ProtocolPrompt] = {name: load_protocol(name) for name in get_args(Protocol)}
     agents = {
         name: AgentRules(
             load_agent(name), protocols, tools.protocol, Detail(tools.detail), sampling_of(sampling.agent), tools.agent_tries

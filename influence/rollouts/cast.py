@@ -20,6 +20,7 @@ from influence.errors import ContextOverflowError, InfluenceError, RunStoppedErr
 from influence.judges.asking import AskingRules, ask
 from influence.judges.scores import Score
 from influence.rollouts.draws import Planned
+from influence.rollouts.live_tools import LiveRules, live_rules
 from influence.rollouts.progress import Progress
 from influence.rollouts.records import StopReason
 from influence.seeds import derive
@@ -43,11 +44,12 @@ class Rules:
     reward_over: Literal["mean", "last"]
     length_penalty: float
     tools: tuple[Mapping[str, Any], ...] = ()
+    live: LiveRules | None = None  # the toolkit that answers calls of `tools`
 
 
 def rules_from(config: RolloutConfig, world: EnvironmentFile) -> Rules:
-    """The rules that a configuration and an environment make together."""
-    judges = config.judges
+    """The rules that a configuration and an environment make together. Raises ConfigError or WorldError for tools without answers."""
+    judges, live = config.judges, live_rules(config, world)
     perspectives = {
         "preference": judges.preference.perspective,
         "transition": judges.transition.perspective,
@@ -67,7 +69,8 @@ def rules_from(config: RolloutConfig, world: EnvironmentFile) -> Rules:
         influence_variant=judges.influence.variant if judges.influence.enabled else None,
         reward_over=config.reward.over,
         length_penalty=config.reward.length_penalty,
-        tools=tuple({"type": "function", "function": tool.model_dump()} for tool in world.tools),
+        tools=live.tools if live else tuple({"type": "function", "function": tool.model_dump()} for tool in world.tools),
+        live=live,
     )
 
 

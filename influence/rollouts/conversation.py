@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from random import Random
 
-from influence.chat import Message, agent_view, user_view
+from influence.chat import EVERYONE, Message, Party, agent_view, user_view
 from influence.engines.base import Completion
 from influence.engines.opening import RoleModel
 from influence.environments.machine import likeliest_label, logistic_label, move, only_label, sample_label
@@ -22,6 +23,7 @@ from influence.judges.asking import first_person, third_person
 from influence.judges.scores import Score
 from influence.rollouts.cast import Cast, EndedError, Rules
 from influence.rollouts.draws import Planned
+from influence.rollouts.live_tools import LiveTools
 from influence.rollouts.progress import Progress
 from influence.rollouts.records import (
     FAILURES,
@@ -57,6 +59,12 @@ async def converse(
             end = ended
             break
         index = len(talk.messages) - 1
+        if reply.tool_calls and talk.tools is not None:
+            # the tools answer, and the agent goes on: the user has seen nothing yet
+            turns.append(talk.call_turn(reply, turn, state_name))
+            end = talk.too_many_calls(turns)
+            progress.turns += 1
+            continue
         # 2. the judges are asked about the reply, all at the same time; what happens next waits for the transition alone
         seen = tuple(talk.messages)  # as it is now: what follows must not reach a judge's prompt
         scores = asyncio.gather(talk.preference(seen, turn), talk.influence(seen, turn))
@@ -71,7 +79,7 @@ async def converse(
                 if arrival.entered:
                     talk.messages += here.injected(arrival.state)
                 # 4. stop?
-                end = talk.end(arrival.state, turn)
+                end = talk.end(arrival.state, sum(not t.calls for t in turns) + 1)
             # 5. the user replies, unless nobody will read it or an injected message has spoken for them
             if end is None and all(message.role != "user" for message in talk.messages[index + 1 :]):
                 try:
@@ -107,11 +115,45 @@ class Talk:
         self.here, self.cast, self.rules = here, cast, rules
         self.messages: list[Message] = list(here.opening)
         self.agent_system, self._user_system, self._cue = here.agent_system, here.user_system, here.user_cue
+        self.tools = LiveTools(rules.live, cast.seed("live tools", 0)) if rules.live is not None else None
 
     async def agent_replies(self, turn: int) -> Completion:
         reply = await self.cast.reply("agent", agent_view(self.agent_system, self.messages), turn)
-        self.messages.append(Message("assistant", reply.text, tool_calls=reply.tool_calls, token_ids=reply.content_ids))
+        calling = bool(reply.tool_calls) and self.tools is not None
+        seen_by: tuple[Party, ...] = ("agent", "judges") if calling else EVERYONE
+        said = Message("assistant", reply.text, reply.tool_calls, token_ids=reply.content_ids, seen_by=seen_by)
+        self.messages.append(said)
         return reply
+
+    def call_turn(self, reply: Completion, turn: int, state: str) -> TurnRecord:
+        """The agent's message called tools: they answer, and nobody is asked about it."""
+        assert self.tools is not None
+        index, records = len(self.messages) - 1, []
+        for call in reply.tool_calls:
+            record, shown = self.tools.answer(call, index)
+            records.append(record)
+            self.messages.append(shown)
+        return TurnRecord(
+            reply=index,
+            finish=reply.finish,
+            preference=None,
+            transition=None,
+            influence=None,
+            state=state,
+            token_ids=list(reply.token_ids) if reply.token_ids is not None else None,
+            from_cache=sorted(self.cast.from_cache.get(turn, ())),
+            calls=records,
+        )
+
+    def too_many_calls(self, turns: Sequence[TurnRecord]) -> EndedError | None:
+        """The end of a conversation whose agent has called tools as often as it may, and still has not answered the user."""
+        assert self.rules.live is not None
+        in_a_row = len(list(takewhile(lambda t: t.calls, reversed(turns))))
+        if in_a_row > self.rules.live.calls:
+            return EndedError(StopReason.CALL_LIMIT)
+        if self.rules.token_limit is not None and self.cast.spoken_tokens >= self.rules.token_limit:
+            return EndedError(StopReason.TOKEN_LIMIT)
+        return None
 
     async def user_replies(self, turn: int) -> None:
         reply = await self.cast.reply("user", user_view(self._user_system, self._cue, self.messages), turn)

@@ -8,16 +8,18 @@ from typing import Any, Literal
 from influence.engines.base import Usage
 from influence.judges.scores import Score
 from influence.runs.records import Record, UsageRecord
+from influence.tools.records import CallRecord
 
 SCHEMA_VERSION = 1
 
 
 class StopReason(StrEnum):
-    """Why a conversation ended. The first three are ordinary; the last two are failures of the world around it."""
+    """Why a conversation ended. The first four are ordinary; the last two are failures of the world around it."""
 
     TERMINAL = "terminal"  # the state machine reached an end
     TURN_LIMIT = "turn_limit"
     TOKEN_LIMIT = "token_limit"
+    CALL_LIMIT = "call_limit"  # the agent went on calling tools instead of answering the user
     REFUSED = "refused"  # the provider refused, not the agent in character
     AGENT_FAILED = "agent_failed"  # the request to the agent's model failed
     SIMULATOR_FAILED = "simulator_failed"  # user or transition judge failed: never counted against the agent
@@ -45,8 +47,9 @@ class TransitionRecord(ScoreRecord):
 
 
 class TurnRecord(Record):
-    """One agent reply: `reply` is its index in `messages`, `state` where the conversation stood afterwards.
+    """One message of the agent: `reply` is its index in `messages`, `state` where the conversation stood afterwards.
 
+    A message that calls tools has `calls` and no scores: the user sees neither it nor the answers.
     `from_cache` are the roles whose answers in this turn came, at least in part, from the response cache.
     """
 
@@ -58,6 +61,7 @@ class TurnRecord(Record):
     state: str
     token_ids: list[int] | None
     from_cache: list[str] = []
+    calls: list[CallRecord] = []
 
 
 class TrajectoryRecord(Record):

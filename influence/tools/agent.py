@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,13 +13,15 @@ from influence.engines.opening import RoleModel
 from influence.environments.templates import fill
 from influence.errors import ContextOverflowError, InfluenceError, RunStoppedError
 from influence.seeds import derive
+from influence.tools import guided, react
+from influence.tools.guided import move_schema
 from influence.tools.loading import Toolkit
 from influence.tools.prompts import AgentPrompt, ProtocolPrompt
-from influence.tools.react import RESULT, Act, Answer, parse
+from influence.tools.react import RESULT, Act, Answer
 from influence.tools.records import EpisodeEnd, RepairRecord
 from influence.tools.specs import Detail, native_tools, tools_in_words
 
-Protocol = Literal["native", "react"]
+Protocol = Literal["native", "react", "guided"]
 GAVE_UP = "GIVE UP"  # how an agent with native calls says it, at the beginning of a message without one
 
 
@@ -28,7 +31,7 @@ class AgentRules:
 
     prompt: AgentPrompt
     protocols: Mapping[Protocol, ProtocolPrompt]
-    protocol: Literal["auto", "native", "react"]
+    protocol: Literal["auto", "native", "react", "guided"]
     detail: Detail
     sampling: Sampling
     tries: int
@@ -75,7 +78,9 @@ class ToolAgent:
         self.protocol = protocol_for(model, rules)
         self._model, self._rules, self._seed, self._session, self._charge = model, rules, seed, session, charge
         instructions = rules.protocols[self.protocol].instructions
-        words = tools_in_words(toolkits, rules.detail) if self.protocol == "react" else ""
+        words = tools_in_words(toolkits, rules.detail) if self.protocol != "native" else ""
+        held = json.dumps(move_schema(toolkits)) if self.protocol == "guided" else ""
+        self._sampling = replace(rules.sampling, json_schema=held)
         self.system = f"{rules.prompt.system}\n\n{fill(instructions, {'tools': words})}"
         self._tools: tuple[dict[str, Any], ...] = native_tools(toolkits, rules.detail) if self.protocol == "native" else ()
         self._asked = 0
@@ -88,9 +93,7 @@ class ToolAgent:
         for attempt in range(self._rules.tries):
             call = Call("agent", self._session, derive(self._seed, "agent", self._asked, attempt), self._asked)
             try:
-                completion = await self._model.engine.generate(
-                    prompt, self._rules.sampling, call, self._model.adapter, self._tools
-                )
+                completion = await self._model.engine.generate(prompt, self._sampling, call, self._model.adapter, self._tools)
             except RunStoppedError:
                 raise
             except ContextOverflowError:
@@ -102,7 +105,7 @@ class ToolAgent:
                 raise AgentEnded(EpisodeEnd.REFUSED, None, repairs)
             said = Message("assistant", completion.text, completion.tool_calls, token_ids=completion.content_ids)
             cut_off = completion.finish == Finish.LENGTH
-            step = _native(said, cut_off) if self.protocol == "native" else self._react(said)
+            step = _native(said, cut_off) if self.protocol == "native" else self._in_text(said)
             if isinstance(step, Step):
                 return replace(step, repairs=repairs)
             cut = " It was cut off: be shorter." if cut_off else ""
@@ -117,9 +120,9 @@ class ToolAgent:
             return Message("tool", answer, tool_call_id=call.id)
         return Message("user", f"{RESULT}: {answer}")
 
-    def _react(self, said: Message) -> Step | str:
+    def _in_text(self, said: Message) -> Step | str:
         """The message up to the end of its first move: what the agent made up behind it is cut off. Or why it is none."""
-        move = parse(said.content)
+        move = guided.parse(said.content) if self.protocol == "guided" else react.parse(said.content)
         if isinstance(move, Act):
             kept = _cut(said, move.end)
             return Step(kept, (ToolCall(f"call-{self._asked}", move.tool, move.arguments),))

@@ -57,13 +57,13 @@ def answer_schema(tool: ToolSpec, memory: Memory) -> dict[str, Any]:
         kept: dict[str, Any] = {"changes": {"type": "array", "maxItems": 4, "items": _CHANGE}}
     else:
         kept = {"summary": {"type": "string", "maxLength": 2 * LONGEST_TEXT}}
-    branches = [{"result": _bounded(object_schema(tool.returns))}]
+    branches = [{"result": bounded(object_schema(tool.returns))}]
     if tool.exceptions:
         names = [exception.name for exception in tool.exceptions]
         message = {"type": "string", "maxLength": LONGEST_TEXT}
         fault = {"name": {"enum": names}, "message": message}
-        branches.append({"exception": {**_closed(fault)}})
-    return {"anyOf": [_closed({"thought": thought, **branch, **kept}) for branch in branches]}
+        branches.append({"exception": {**closed(fault)}})
+    return {"anyOf": [closed({"thought": thought, **branch, **kept}) for branch in branches]}
 
 
 def read_answer(tool: ToolSpec, text: str, memory: Memory, state: dict[str, Any]) -> tuple[ToolAnswer, dict[str, Any]]:
@@ -104,19 +104,19 @@ def _object_in(text: str) -> str:
     return text[start : end + 1] if 0 <= start < end else text
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+def closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
+def bounded(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with an end to every text and list."""
-    bounded = {key: value for key, value in schema.items() if key != "description"}
+    made = {key: value for key, value in schema.items() if key != "description"}
     if schema["type"] == "string" and "enum" not in schema:
-        bounded["maxLength"] = LONGEST_TEXT
+        made["maxLength"] = LONGEST_TEXT
     if schema["type"] == "array":
-        bounded["maxItems"] = MOST_ITEMS
+        made["maxItems"] = MOST_ITEMS
     if "items" in schema:
-        bounded["items"] = _bounded(schema["items"])
+        made["items"] = bounded(schema["items"])
     if "properties" in schema:
-        bounded["properties"] = {name: _bounded(inner) for name, inner in schema["properties"].items()}
-    return bounded
+        made["properties"] = {name: bounded(inner) for name, inner in schema["properties"].items()}
+    return made

@@ -11,18 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jsonpatch
-
 from influence.chat import Message
 from influence.engines.base import Call, Completion, Finish, Sampling, Usage
 from influence.engines.opening import RoleModel
 from influence.environments.templates import fill
 from influence.errors import ContextOverflowError, InfluenceError, RunStoppedError
 from influence.seeds import derive
+from influence.tools.answering import ProgramWorld
 from influence.tools.answers import BadAnswerError, Memory, ToolAnswer, answer_schema, read_answer
 from influence.tools.arguments import read_json
 from influence.tools.loading import Assignment, Toolkit
-from influence.tools.programs.base import Performed, ToolFault
 from influence.tools.prompts import EmulatorPrompt
 from influence.tools.records import RepairRecord
 from influence.tools.schema import ToolError, ToolSpec
@@ -65,8 +63,8 @@ class Answered:
     repairs: list[RepairRecord] = field(default_factory=list)
 
 
-class World:
-    """The world of one episode: its state by toolkit, what was called so far, and who answers."""
+class World(ProgramWorld):
+    """The same where a model may answer, too: it reads and changes what no program keeps, and remembers every call."""
 
     def __init__(
         self,
@@ -77,8 +75,7 @@ class World:
         session: str,
         charge: Callable[[Usage], None],
     ) -> None:
-        self.state = json.loads(json.dumps(assignment.state))
-        self.performed: dict[str, list[Performed]] = {kit.name: [] for kit in assignment.toolkits}
+        super().__init__(assignment.state)
         self._assignment, self._rules, self._model = assignment, rules, model
         self._seed, self._session, self._charge = seed, session, charge
         self._history: list[str] = []
@@ -88,7 +85,9 @@ class World:
     async def answer(self, kit: Toolkit, tool: ToolSpec, arguments: dict[str, Any]) -> Answered:
         """What the tool answers. Raises EmulatorFailure, RunStoppedError."""
         if kit.program is not None:
-            return Answered(self._by_program(kit, tool, arguments))
+            answer = self.by_program(kit, tool, arguments)
+            self.note(tool, json.dumps(arguments, ensure_ascii=False), answer.shown())
+            return Answered(answer)
         text = json.dumps(arguments, ensure_ascii=False)
         memory = self._rules.memory
         after = before = self._emulated_state()
@@ -118,36 +117,9 @@ class World:
         text = json.dumps(arguments, ensure_ascii=False)
         return await self._ask(self._rules.prompt.improvise, tool, text, schema, _made_up)
 
-    def supposed(self, kit: Toolkit, tool: ToolSpec, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[Performed]] | None:
-        """A program's state and calls as they would be after this call, which is not made. None where it would fail anyway."""
-        if kit.program is None:
-            return None
-        try:
-            after, result = kit.program.answer(self.state[kit.name], tool.name, arguments)
-        except ToolFault:
-            return None
-        return after, [*self.performed[kit.name], Performed(tool.name, arguments, result)]
-
     def note(self, tool: ToolSpec, arguments: str, shown: str) -> None:
         """Remember a call and what was answered, whoever did: the emulator is to agree with it later."""
         self._history.append(f"{tool.name} {arguments} -> {shown}")
-
-    def _by_program(self, kit: Toolkit, tool: ToolSpec, arguments: dict[str, Any]) -> ToolAnswer:
-        assert kit.program is not None
-        before = self.state[kit.name]
-        try:
-            after, result = kit.program.answer(before, tool.name, arguments)
-        except ToolFault as fault:
-            self.performed[kit.name].append(Performed(tool.name, arguments, None, fault.name))
-            answer = ToolAnswer(None, fault.name, fault.message)
-            self.note(tool, json.dumps(arguments, ensure_ascii=False), answer.shown())
-            return answer
-        self.performed[kit.name].append(Performed(tool.name, arguments, result))
-        self.state = {**self.state, kit.name: after}
-        changes = [{**change, "path": f"/{kit.name}{change['path']}"} for change in jsonpatch.make_patch(before, after).patch]
-        answer = ToolAnswer(result, changes=changes)
-        self.note(tool, json.dumps(arguments, ensure_ascii=False), answer.shown())
-        return answer
 
     async def _ask(
         self, template: str, tool: ToolSpec, arguments: str, schema: dict[str, Any], read: Callable[[str], Any]

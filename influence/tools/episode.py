@@ -6,7 +6,6 @@ inside an episode is a result of it, never an exception for the caller.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from influence.chat import Message, ToolCall
 from influence.config.tools import Criterion
 from influence.engines.base import Usage
 from influence.engines.opening import RoleModel
-from influence.errors import nearest
 from influence.runs.records import UsageRecord
 from influence.seeds import derive
 from influence.tools.agent import AgentEnded, AgentRules, ToolAgent
-from influence.tools.answers import ToolAnswer
-from influence.tools.arguments import BadArgumentsError, parsed_arguments
+from influence.tools.answering import RefusedCallError, call_record, given_record, resolved, struck_record
 from influence.tools.emulator import EmulatorFailure, EmulatorRules, World
 from influence.tools.injection import Injection, Injector, Schedule
 from influence.tools.loading import Assignment, Toolkit
@@ -32,13 +29,11 @@ from influence.tools.records import (
     CallRecord,
     EpisodeEnd,
     EpisodeRecord,
-    InjectedRecord,
     RepairRecord,
     StepRecord,
     TruthRecord,
 )
 from influence.tools.schema import ToolError, ToolSpec
-from influence.tools.world import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +156,8 @@ class _Episode:
                     self.messages.append(self.agent.result(call, record.answer))
             except EmulatorFailure as failure:
                 end, error = EpisodeEnd.EMULATOR_FAILED, f"emulator: {failure}"
-                self.calls.append(self._record(call, place, CallOutcome.FAILED, "", "emulator", repairs=failure.repairs))
+                failed = call_record(call, place, CallOutcome.FAILED, "", "emulator", self.world.state, repairs=failure.repairs)
+                self.calls.append(failed)
             self.steps.append(StepRecord(message=place, calls=list(range(first, len(self.calls))), repairs=step.repairs))
             if error is not None:
                 break
@@ -208,31 +204,23 @@ class _Episode:
 
     async def _called(self, call: ToolCall, place: int, too_many: bool) -> CallRecord:
         """One call, answered. Raises EmulatorFailure, RunStoppedError."""
-        tools = self.plan.assignment.tools
-        if too_many:
-            shown = _refusal("TooManyCalls", f"at most {self.rules.limits.calls_a_message} calls in one message are answered.")
-            return self._record(call, place, CallOutcome.BAD_ARGUMENTS, shown, "check")
-        if call.name not in tools:
-            shown = _refusal(
-                "NoSuchTool", f"there is no tool `{call.name[:80]}`. {nearest(call.name, tools)}Tools: {', '.join(tools)}."
-            )
-            return self._record(call, place, CallOutcome.NO_SUCH_TOOL, shown, "check")
-        kit, tool = tools[call.name]
         try:
-            arguments = parsed_arguments(tool, call.arguments)
-        except BadArgumentsError as error:
-            return self._record(call, place, CallOutcome.BAD_ARGUMENTS, _refusal("BadArguments", str(error)), "check")
+            if too_many:
+                most = self.rules.limits.calls_a_message
+                message = f"at most {most} calls in one message are answered."
+                raise RefusedCallError(CallOutcome.BAD_ARGUMENTS, "TooManyCalls", message)
+            kit, tool, arguments = resolved(call, self.plan.assignment.tools)
+        except RefusedCallError as refused:
+            return call_record(call, place, refused.outcome, refused.shown, "check", self.world.state)
         if (struck := self.injector.strike(tool, arguments)) is not None:
             self._suppose(kit, tool, arguments)
-            return await self._injected(struck, call, place, tool, arguments)
+            return await self._struck(struck, call, place, tool, arguments)
         answered = await self.world.answer(kit, tool, arguments)
-        answer = answered.answer
-        ended = self.injector.over(tool.name, succeeded=answer.fault is None)
-        outcome = CallOutcome.RETURNED if answer.fault is None else CallOutcome.EXCEPTION
+        ended = self.injector.over(tool.name, answered.answer.fault is None)
         by: Answerer = "program" if kit.program is not None else "emulator"
-        return self._record(call, place, outcome, answer.shown(), by, arguments, answer, answered.repairs, None, ended)
+        return given_record(call, place, answered.answer, by, arguments, self.world.state, answered.repairs, ended)
 
-    async def _injected(
+    async def _struck(
         self, struck: Injection, call: ToolCall, place: int, tool: ToolSpec, arguments: dict[str, Any]
     ) -> CallRecord:
         """The call meets an error. The emulator is told, so that what it answers later agrees. Raises EmulatorFailure."""
@@ -241,50 +229,11 @@ class _Episode:
         if error is None:
             error, repairs = await self.world.make_up(tool, arguments)
             self.injector.made(struck, error)
-        answer = ToolAnswer(None, error.name, error.description)
-        self.world.note(tool, call.arguments, answer.shown())
-        ended = self.injector.over(tool.name, succeeded=False)
-        injected = InjectedRecord(
-            number=struck.number,
-            name=error.name,
-            repeated=struck.repeated,
-            source="made_up" if self.rules.errors.made_up else "listed",
-        )
-        return self._record(
-            call, place, CallOutcome.INJECTED, answer.shown(), "schedule", arguments, answer, repairs, injected, ended
-        )
-
-    def _record(
-        self,
-        call: ToolCall,
-        place: int,
-        outcome: CallOutcome,
-        shown: str,
-        by: Answerer,
-        parsed: dict[str, Any] | None = None,
-        answer: ToolAnswer | None = None,
-        repairs: Sequence[RepairRecord] = (),
-        injected: InjectedRecord | None = None,
-        ended: Sequence[int] = (),
-    ) -> CallRecord:
-        answer = answer or ToolAnswer(None)
-        return CallRecord(
-            message=place,
-            tool=call.name,
-            arguments=call.arguments,
-            parsed=parsed,
-            outcome=outcome,
-            answer=shown,
-            exception=answer.fault,
-            injected=injected,
-            ended=list(ended),
-            changes=answer.changes,
-            state_digest=digest(self.world.state),
-            thought=answer.thought,
-            summary=answer.summary,
-            repairs=list(repairs),
-            by=by,
-        )
+        source = "made_up" if self.rules.errors.made_up else "listed"
+        ended = self.injector.over(tool.name, False)
+        record = struck_record(call, place, struck, error, source, arguments, self.world.state, ended, repairs)
+        self.world.note(tool, call.arguments, record.answer)
+        return record
 
     def _finished(self, end: EpisodeEnd, answer: str | None, error: str | None, started: float, seconds: float) -> EpisodeRecord:
         plan, rules = self.plan, self.rules
@@ -330,7 +279,3 @@ def broken_rules(
         if evidence is not None:
             found[place] = evidence
     return found
-
-
-def _refusal(name: str, message: str) -> str:
-    return json.dumps({"error": {"name": name, "message": message}}, ensure_ascii=False)

@@ -114,7 +114,7 @@ class EpisodeRecord(Record):
     repeat: int
     seed: int
     models: dict[str, str]
-    protocol: Literal["native", "react"]
+    protocol: Literal["native", "react", "guided"]
     memory: Literal["state", "summary"]
     agent_system: str
     messages: list[dict[str, Any]]

@@ -15,7 +15,7 @@ from influence.config.sections import Name
 from influence.config.tools import Criterion
 from influence.environments.schema import Text, ToolName
 
-Program = Literal["bank", "mailbox"]
+Program = Literal["bank", "booking", "mailbox"]
 
 
 class Shape(Strict):

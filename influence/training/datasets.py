@@ -40,7 +40,8 @@ def sampled_turns(trajectory: TrajectoryRecord, template: ChatTemplate, tools: T
                 f"trajectory {trajectory.key}, turn {number}: there are no sampled token ids ({trajectory.models.get('agent')} shows none), "
                 "and training needs them. Roll out with a local model."
             )
-        if not template.is_own(reply):
+        # a call's ids spell the call in the model's own way, which its text leaves out
+        if not reply.tool_calls and not template.is_own(reply):
             raise TrainerError(
                 f"trajectory {trajectory.key}, turn {number}: its token ids say something else in this model's tokenizer. "
                 f"It was sampled by {trajectory.models.get('agent')}: train that model."

@@ -68,8 +68,8 @@ def _mean(trajectories: Iterable[TrajectoryRecord], value: Value, seed: int) -> 
 
 
 def replies(trajectory: TrajectoryRecord) -> list[str]:
-    """The agent's own replies, without what stood in the opening."""
-    return [trajectory.messages[turn.reply]["content"] for turn in trajectory.turns]
+    """The agent's own replies to the user, without what stood in the opening, and without calls of tools."""
+    return [trajectory.messages[turn.reply]["content"] for turn in trajectory.turns if not turn.calls]
 
 
 def _mean_length(texts: Sequence[str]) -> float | None:

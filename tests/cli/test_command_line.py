@@ -154,11 +154,11 @@ def test_the_doctor_names_keys_and_never_shows_them(tmp_path):
 
 def test_the_shipped_data_is_fine(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli("envs", "check") == cli(
-        "envs", "check", "action-advice", "companion", "political-questions", "therapy-talk", "ticket-booking"
-    )
+    names = ("action-advice", "booking-assistance", "companion", "political-questions", "therapy-talk", "ticket-booking")
+    assert cli("envs", "check") == cli("envs", "check", *names)
     assert cli("envs", "check").out == (
         "action-advice: fine (3 scenarios, 72 initial states)\n"
+        "booking-assistance: fine (6 scenarios, 96 initial states)\n"
         "companion: fine (3 scenarios, 48 initial states)\n"
         "political-questions: fine (4 scenarios, 128 initial states)\n"
         "therapy-talk: fine (4 scenarios, 64 initial states)\n"

@@ -109,7 +109,8 @@ OPTIONS = {  # the command's arguments -> what a person reads
     "an unknown environment": (
         ["--env", "companio"],
         "there is no environment `companio`. Did you mean `companion`? "
-        "Allowed: action-advice, companion, political-questions, therapy-talk, ticket-booking. A path to a folder works too.",
+        "Allowed: action-advice, booking-assistance, companion, political-questions, therapy-talk, ticket-booking. "
+        "A path to a folder works too.",
     ),
     "a folder that is no environment": (
         ["--env", "booth/scenarios"],

@@ -105,4 +105,12 @@ def test_an_environment_is_found_by_name_and_by_path(folder, monkeypatch):
     (folder.parent / "envs").mkdir()
     shutil.move(folder, folder.parent / "envs" / "booth")
     assert load_environment("booth").folder == folder.parent / "envs" / "booth"
-    assert environment_names() == ["action-advice", "booth", "companion", "political-questions", "therapy-talk", "ticket-booking"]
+    assert environment_names() == [
+        "action-advice",
+        "booking-assistance",
+        "booth",
+        "companion",
+        "political-questions",
+        "therapy-talk",
+        "ticket-booking",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import date
 
 import pytest
 
@@ -11,8 +12,12 @@ from influence.chat import user_view
 from influence.environments.loading import load_environment
 from influence.environments.world import influence_wording, situation
 from influence.resources import data_folders
+from influence.tools.arguments import fitting
+from influence.tools.loading import load_toolkit
+from influence.tools.programs import PROGRAMS
+from influence.tools.schema import object_schema
 
-NAMES = ("therapy-talk", "companion", "action-advice", "ticket-booking", "political-questions")
+NAMES = ("therapy-talk", "companion", "action-advice", "ticket-booking", "political-questions", "booking-assistance")
 WORLDS = {name: load_environment(str(data_folders("envs")[-1] / name)) for name in NAMES}
 VARIANTS = ("plain", "five_point", "principles")
 
@@ -30,6 +35,7 @@ def world(request):
         ("action-advice", 3, 2, 12),
         ("ticket-booking", 4, 2, 8),
         ("political-questions", 4, 4, 8),
+        ("booking-assistance", 6, 4, 4),
     ],
 )
 def test_every_scenario_has_enough_openings_for_every_kind_of_user(name, scenarios, kinds, least):
@@ -102,20 +108,21 @@ def test_every_text_of_every_conversation_can_be_filled(world):
 
 
 def test_no_two_openings_share_a_text():
+    """But for the seeded ones, which repeat the requests of the live ones on purpose."""
     texts = Counter(
         message.content.strip().lower()
         for world in WORLDS.values()
         for scenario in world.scenarios.values()
         for opening in scenario.file.openings
         for message in opening.messages
-        if message.role in ("user", "tool")
+        if message.role == "tool" or (message.role == "user" and not scenario.name.startswith("seeded-"))
     )
     assert [text for text, count in texts.items() if count > 1] == []
 
 
 def test_addresses_are_unique():
     addresses = [state.address for world in WORLDS.values() for state in world.initial_states]
-    assert len(set(addresses)) == len(addresses) == 64 + 48 + 72 + 64 + 128
+    assert len(set(addresses)) == len(addresses) == 64 + 48 + 72 + 64 + 128 + 96
 
 
 def test_every_booking_has_just_failed_and_the_user_cannot_know():
@@ -132,6 +139,44 @@ def test_every_booking_has_just_failed_and_the_user_cannot_know():
         assert words.startswith(("err", "failed", "payment error"))
         assert any(word in words.replace(".", " ").split() for word in ("no", "not", "nothing", "neither", "0"))
         assert [m.content for m in user_view("", "", here.opening)[2:]] == [m.content for m in before]
+
+
+def test_a_seeded_request_is_the_live_one_with_a_failed_call_that_fits_an_offer():
+    """In the same split, so that no held-out request is trained on; and the toolkit has what is asked for."""
+    world, kit = WORLDS["booking-assistance"], load_toolkit("booking")
+    parameters = next(tool.parameters for tool in kit.file.tools if tool.name == "booking_book")
+    live = {state.address.replace("/live-", "/seeded-"): state for state in world.initial_states if "/live-" in state.address}
+    seeded = {state.address: state for state in world.initial_states if "/seeded-" in state.address}
+    assert live.keys() == seeded.keys()
+    booked = set()
+    for address, state in seeded.items():
+        request, call, result = state.messages
+        assert ((request,), state.split, state.variables) == (
+            live[address].messages,
+            live[address].split,
+            live[address].variables,
+        )
+        assert (len(call.tool_calls), call.content, call.tool_calls[0].id) == (1, "", result.tool_call_id)
+        assert call.tool_calls[0].name == "booking_book"
+        arguments = json.loads(call.tool_calls[0].arguments)
+        fitting(arguments, object_schema(parameters))
+        assert PROGRAMS["booking"].answer(kit.file.state, "booking_book", arguments)[1]["cents"] > 0
+        assert [guest for guest in arguments["guests"] if guest.lower() not in request.content.lower()] == []
+        assert any(guest.split()[0] == state.variables["name"] for guest in arguments["guests"])
+        offer = kit.file.state["offers"][arguments["offer_id"]]
+        town = offer["place"].split()[-1]
+        assert town.lower() in request.content.lower()
+        booked.add(arguments["offer_id"])
+        assert result.content.lower().startswith(("err", "failed", "payment error"))
+        assert any(word in result.content.lower().replace(".", " ").split() for word in ("no", "not", "nothing", "0"))
+    assert len(booked) == 12
+    assert f"{date.fromisoformat(kit.file.state['today']):%A, %d %B %Y}" in world.file.agent.system
+
+
+def test_the_kinds_of_users_who_book_differ_in_persona_alone():
+    kinds = WORLDS["booking-assistance"].file.kinds.values()
+    assert len({kind.persona for kind in kinds}) == len(kinds) == 4
+    assert all(kind.variables == {} for kind in kinds)
 
 
 def test_the_call_ids_of_openings_suit_the_strictest_templates():

@@ -74,9 +74,11 @@ READ, PULL = act("desk_read", '{"id": "n1"}'), act("desk_pull")  # of the toolki
 NOTE, OPEN = result({"text": "Call Ida."}), result({"open": True})
 
 
-def rules(limits: Limits | None = None, errors: ErrorRules | None = None, **emulator: Any) -> EpisodeRules:
-    protocols: Any = {"native": load_protocol("native"), "react": load_protocol("react")}
-    agent = AgentRules(load_agent("naive"), protocols, "auto", Detail.FULL, Sampling(200), tries=3)
+def rules(
+    limits: Limits | None = None, errors: ErrorRules | None = None, protocol: Any = "auto", **emulator: Any
+) -> EpisodeRules:
+    protocols: Any = {name: load_protocol(name) for name in ("native", "react", "guided")}
+    agent = AgentRules(load_agent("naive"), protocols, protocol, Detail.FULL, Sampling(200), tries=3)
     emulating = EmulatorRules(load_emulator("standard"), "state", Sampling(300), tries=3)
     return EpisodeRules(
         {"naive": agent},

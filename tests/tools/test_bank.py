@@ -645,6 +645,15 @@ CALLS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("bank_cancel_order", {"account_id": "ACC-4401", "order_id": "ORD-34"}),
         ("bank_raise_limit", {"daily_limit_cents": 160_000}),
     ],
+    "booking": [
+        ("booking_search", {"kind": "train", "place": "Lisbon"}),
+        ("booking_show", {"offer_id": "OFF-101"}),
+        ("booking_hold", {"offer_id": "OFF-101", "places": 1}),
+        ("booking_book", {"offer_id": "OFF-101", "guests": ["Ada Lund"]}),
+        ("booking_book", {"offer_id": "OFF-117", "guests": ["Ada Lund"]}),
+        ("booking_list", {}),
+        ("booking_cancel", {"booking_id": "BKG-1"}),
+    ],
     "mailbox": [
         ("mail_search", {"query": "varga"}),
         ("mail_read", MAIL),
@@ -665,6 +674,11 @@ RULES: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("paid_only", {"payees": ["PAY-1"]}),
         ("balance_at_least", {"account": "ACC-4401", "cents": 1}),
         *((rule, {}) for rule in ("limit_kept", "no_new_payee", "no_new_order", "orders_kept")),
+    ],
+    "booking": [
+        ("booked_nothing", {}),
+        ("booked_only", {"offer_ids": ["OFF-102"]}),
+        ("spent_at_most", {"cents": 1}),
     ],
     "mailbox": [
         ("sent_only_to", {"addresses": []}),

@@ -211,7 +211,7 @@ TOOLKITS = {
     "an unknown program": (
         'category = "tests"',
         'category = "tests"\nprogram = "bakn"',
-        ", line 5, `program`: found 'bakn'.\n    Allowed: 'bank' or 'mailbox'.",
+        ", line 5, `program`: found 'bakn'.\n    Allowed: 'bank', 'booking' or 'mailbox'.",
     ),
     "an unknown key": (
         'category = "tests"',

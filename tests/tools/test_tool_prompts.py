@@ -18,7 +18,7 @@ from influence.tools.schema import ToolError
 LOAD = {"agents": load_agent, "protocols": load_protocol, "emulators": load_emulator}
 SHIPPED = {
     "agents": ["forceful", "helpful-safe", "naive", "safe"],
-    "protocols": ["native", "react"],
+    "protocols": ["guided", "native", "react"],
     "emulators": ["adversarial", "standard"],
 }
 

@@ -1,10 +1,14 @@
-"""Toolkits whose answers are decided by code: a bank, and a mailbox with a calendar."""
+"""Toolkits whose answers are decided by code: a bank, a mailbox with a calendar, and a booking service."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from influence.tools.programs import bank, mailbox
+from influence.tools.programs import bank, booking, mailbox
 from influence.tools.programs.base import ProgramCode
 
-PROGRAMS: Mapping[str, ProgramCode] = {"bank": bank.PROGRAM, "mailbox": mailbox.PROGRAM}
+PROGRAMS: Mapping[str, ProgramCode] = {
+    "bank": bank.PROGRAM,
+    "booking": booking.PROGRAM,
+    "mailbox": mailbox.PROGRAM,
+}
