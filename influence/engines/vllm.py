@@ -74,6 +74,8 @@ def engine_arguments(model: str, settings: VllmSettings, placement: Placement, r
         "tensor_parallel_size": placement.tensor_parallel,
         "quantization": settings.quantization,
         "disable_log_stats": True,
+        # JSON without free white space: small models fill their tokens with it
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
     if settings.block_size or cpu:
         arguments["block_size"] = settings.block_size or CPU_BLOCK_SIZE

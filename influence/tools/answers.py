@@ -7,6 +7,8 @@ because not every engine can.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -16,16 +18,9 @@ from influence.tools.world import PATCH_SCHEMA, BadPatchError, patched
 
 Memory = Literal["state", "summary"]
 LONGEST_TEXT, MOST_ITEMS = 400, 6  # while decoding, so that a small model cannot write one value for ever
-_CHANGE = {
-    "type": "object",
-    "properties": {
-        "op": {"enum": ["add", "replace", "remove"]},
-        "path": {"type": "string", "maxLength": 100},
-        "value": {"type": ["string", "number", "boolean", "null", "object"]},
-    },
-    "required": ["op", "path"],
-    "additionalProperties": False,
-}
+MOST_PLACES = 80  # of a state that a change may name; a longer list costs more than it helps
+_SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")  # what means something in a pattern
+_VALUE = {"type": ["string", "number", "boolean", "null", "object"]}
 
 
 class BadAnswerError(Exception):
@@ -50,11 +45,14 @@ class ToolAnswer:
         return json.dumps(self.result, ensure_ascii=False)
 
 
-def answer_schema(tool: ToolSpec, memory: Memory) -> dict[str, Any]:
-    """The schema of one answer about this tool, for decoding: a result or one of its exceptions, and what to remember."""
+def answer_schema(tool: ToolSpec, memory: Memory, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of one answer about this tool, for decoding: a result or one of its exceptions, and what to remember.
+
+    Changes are held to places that the state has, or to new ones directly under them.
+    """
     thought = {"type": "string", "maxLength": LONGEST_TEXT}
     if memory == "state":
-        kept: dict[str, Any] = {"changes": {"type": "array", "maxItems": 4, "items": _CHANGE}}
+        kept: dict[str, Any] = {"changes": {"type": "array", "maxItems": 4, "items": change_schema(state)}}
     else:
         kept = {"summary": {"type": "string", "maxLength": 2 * LONGEST_TEXT}}
     branches = [{"result": bounded(object_schema(tool.returns))}]
@@ -64,6 +62,47 @@ def answer_schema(tool: ToolSpec, memory: Memory) -> dict[str, Any]:
         fault = {"name": {"enum": names}, "message": message}
         branches.append({"exception": {**closed(fault)}})
     return {"anyOf": [closed({"thought": thought, **branch, **kept}) for branch in branches]}
+
+
+def change_schema(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of one change of a state: replace or remove what is there, or add something to an object or a list."""
+    there, objects, lists = places(state)
+    changes = [_change("replace", {"enum": there}, True), _change("remove", {"enum": there}, False)] if there else []
+    if lists:
+        changes.append(_change("add", {"enum": [f"{path}/-" for path in lists]}, True))
+    named = "|".join(_SPECIAL.sub(r"\\\g<0>", path) for path in objects)
+    pattern = f"^({named})/[A-Za-z0-9_-]{{1,40}}$" if objects else "^/.{1,80}$"
+    return {"anyOf": [*changes, _change("add", {"type": "string", "pattern": pattern}, True)]}
+
+
+def places(state: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """The paths of a state's values below its toolkits, of its objects (toolkits included), and of its lists; outermost first."""
+    there: list[str] = []
+    objects: list[str] = []
+    lists: list[str] = []
+    level: list[tuple[str, Any]] = [(f"/{_escaped(name)}", value) for name, value in state.items()]
+    toolkits = {path for path, _ in level}
+    while level and len(there) < MOST_PLACES:
+        there += [path for path, _ in level if path not in toolkits]
+        objects += [path for path, value in level if isinstance(value, dict)]
+        lists += [path for path, value in level if isinstance(value, list)]
+        level = [(f"{path}/{_escaped(key)}", inner) for path, value in level for key, inner in _parts_of(value)]
+    return there[:MOST_PLACES], objects[:MOST_PLACES], lists[:MOST_PLACES]
+
+
+def _parts_of(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return ((str(n), inner) for n, inner in enumerate(value)) if isinstance(value, list) else ()
+
+
+def _escaped(key: str) -> str:
+    """A key as a JSON pointer spells it (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _change(op: str, path: dict[str, Any], with_value: bool) -> dict[str, Any]:
+    return closed({"op": {"const": op}, "path": path, **({"value": _VALUE} if with_value else {})})
 
 
 def read_answer(tool: ToolSpec, text: str, memory: Memory, state: dict[str, Any]) -> tuple[ToolAnswer, dict[str, Any]]:

@@ -99,7 +99,7 @@ class World(ProgramWorld):
                 raise BadAnswerError(f"`changes`: `/{others[0]}` is not yours to change.")
             return answer
 
-        answer, repairs = await self._ask(self._rules.prompt.call, tool, text, answer_schema(tool, memory), read)
+        answer, repairs = await self._ask(self._rules.prompt.call, tool, text, answer_schema(tool, memory, before), read)
         self.state = {**{name: state for name, state in self.state.items() if name not in before}, **after}
         self._summary = answer.summary or self._summary
         self.note(tool, text, answer.shown())

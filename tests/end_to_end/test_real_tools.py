@@ -61,7 +61,7 @@ def test_what_a_tool_is_said_to_return_is_what_it_declares(tooling, episodes):
 def test_the_engine_holds_an_emulator_to_the_tools_schema(real, name):
     """Whatever the model would have said: where its answer is not cut off, it fits."""
     engine, fitting = real.engine, 0
-    schemas = [(tool, answer_schema(tool, "state")) for tool in load_toolkit(name).file.tools]
+    schemas = [(tool, answer_schema(tool, "state", load_toolkit(name).file.state)) for tool in load_toolkit(name).file.tools]
     for tool, schema in sorted(schemas, key=lambda pair: len(json.dumps(pair[1])))[:4]:
         prompt = [Message("user", f"You are the tool {tool.name}. {tool.description} Answer a call in JSON.")]
         sampling = Sampling(600, temperature=0.3, json_schema=json.dumps(schema))

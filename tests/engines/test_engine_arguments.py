@@ -32,6 +32,7 @@ def test_a_cpu(monkeypatch):
         "block_size": 32,
         "kv_cache_memory_bytes": int(1.5 * GIB),
         "disable_log_stats": True,
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
 
 
@@ -48,6 +49,7 @@ def test_a_gpu():
         "gpu_memory_utilization": 0.9,
         "enable_sleep_mode": True,
         "disable_log_stats": True,
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
 
 
@@ -117,7 +119,10 @@ def test_every_setting_reaches_the_engine():
         "dtype": "float32",
     }
     other |= {"quantization": "fp8", "compile": True, "adapters": True, "max_loras": 9, "max_lora_rank": 8}
-    assert other.keys() == {field.name for field in fields(VllmSettings)}
+    assert other.keys() | {"tool_parser"} == {field.name for field in fields(VllmSettings)}
+    native = VllmEngine("model", VllmSettings(tool_parser="hermes"), [CPU]).capabilities
+    assert native.tools
+    assert not VllmEngine("model", VllmSettings(), [CPU]).capabilities.tools
     base = {"adapters": True}
     for name, value in other.items():
         changed = base | {name: value} if name != "adapters" else {}

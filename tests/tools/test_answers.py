@@ -11,8 +11,9 @@ from emulating import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.tools.answers import LONGEST_TEXT, BadAnswerError, answer_schema, read_answer
+from influence.tools.answers import LONGEST_TEXT, BadAnswerError, answer_schema, change_schema, places, read_answer
 from influence.tools.loading import load_toolkit, toolkit_names
+from influence.tools.world import patched
 
 DESK = load_toolkit(str(FIXTURES / "toolkits" / "desk.toml"))
 READ, WRITE, PULL = DESK.file.tools
@@ -58,7 +59,7 @@ def test_a_good_answer_is_read_and_the_schema_allows_it(number, memory):
         written = {**{key: value for key, value in written.items() if key != "changes"}, "summary": "So far."}
     before = deepcopy(STATE)
     answer, after = read(tool, written, memory)
-    jsonschema.Draft202012Validator(answer_schema(tool, memory)).validate(written)
+    jsonschema.Draft202012Validator(answer_schema(tool, memory, STATE)).validate(written)
     assert answer.shown() == shown
     assert answer.thought == written["thought"]
     assert answer.summary == written.get("summary", "")
@@ -166,19 +167,19 @@ def test_a_bad_answer_says_why_and_changes_nothing(name):
 )
 def test_the_schema_refuses_what_the_reading_refuses(name):
     tool, text, _ = BAD[name]
-    assert not jsonschema.Draft202012Validator(answer_schema(tool, "state")).is_valid(
+    assert not jsonschema.Draft202012Validator(answer_schema(tool, "state", STATE)).is_valid(
         {"thought": "", "changes": [], **json.loads(text)}
     )
 
 
 def test_while_decoding_every_text_and_list_has_an_end():
-    schema = jsonschema.Draft202012Validator(answer_schema(WRITE, "state"))
+    schema = jsonschema.Draft202012Validator(answer_schema(WRITE, "state", STATE))
     good = GOOD[4][1]
     assert schema.is_valid(good)
     assert not schema.is_valid({**good, "thought": "x" * (LONGEST_TEXT + 1)})
     assert not schema.is_valid({**good, "result": {"written": 0, "tags": ["a"] * 7}})
     assert not schema.is_valid({**good, "changes": good["changes"] * 5})
-    assert not jsonschema.Draft202012Validator(answer_schema(READ, "state")).is_valid(
+    assert not jsonschema.Draft202012Validator(answer_schema(READ, "state", STATE)).is_valid(
         {"thought": "", "result": {"text": "x" * (LONGEST_TEXT + 1)}, "changes": []}
     )
 
@@ -187,7 +188,7 @@ def test_while_decoding_every_text_and_list_has_an_end():
 def test_the_schema_of_every_shipped_tool_is_valid_and_knows_its_exceptions(name):
     for tool in load_toolkit(name).file.tools:
         for memory in MEMORIES:
-            schema = answer_schema(tool, memory)
+            schema = answer_schema(tool, memory, load_toolkit(name).file.state)
             jsonschema.Draft202012Validator.check_schema(schema)
             validator, kept = jsonschema.Draft202012Validator(schema), {"changes": []} if memory == "state" else {"summary": ""}
             for exception in tool.exceptions:
@@ -195,6 +196,32 @@ def test_the_schema_of_every_shipped_tool_is_valid_and_knows_its_exceptions(name
                 assert validator.is_valid(written)
                 assert read(tool, written, memory)[0].fault == exception.name
             assert not validator.is_valid({"thought": "", "exception": {"name": "Nothing", "message": "x"}, **kept})
+
+
+@pytest.mark.parametrize("name", toolkit_names())
+def test_every_change_that_the_schema_allows_can_be_made(name):
+    """So that where decoding is held to it, no answer is lost over a path."""
+    state = {name: load_toolkit(name).file.state}
+    there, objects, lists = places(state)
+    changes = [{"op": "replace", "path": path, "value": "x"} for path in there]
+    changes += [{"op": "remove", "path": path} for path in there]
+    changes += [{"op": "add", "path": f"{path}/-", "value": "x"} for path in lists]
+    changes += [{"op": "add", "path": f"{path}/a-new_key", "value": {}} for path in objects]
+    validator = jsonschema.Draft202012Validator(change_schema(state))
+    assert len(there) > 10
+    for change in changes:
+        assert validator.is_valid(change), change
+        assert patched(state, [change]) != state
+
+
+def test_the_schema_of_a_change_knows_no_other_places():
+    validator = jsonschema.Draft202012Validator(change_schema({"a": {"b": [1], "c~d": {"e/f": 2}}}))
+    for path in ("/a", "/a/x", "/b", "a/b", "/a/b/1"):
+        assert not validator.is_valid({"op": "replace", "path": path, "value": 1}), path
+    for path in ("/a/b", "/a/b/0", "/a/c~0d", "/a/c~0d/e~1f"):
+        assert validator.is_valid({"op": "replace", "path": path, "value": 1}), path
+    assert not validator.is_valid({"op": "add", "path": "/other/x", "value": 1})
+    assert validator.is_valid({"op": "add", "path": "/a/c~0d/g", "value": 1})
 
 
 PIECES = st.sampled_from(

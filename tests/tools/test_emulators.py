@@ -35,8 +35,12 @@ def test_it_is_shown_the_tool_the_call_the_state_and_what_went_before():
     assert NOTHING_YET not in second
     assert 'desk_read {"id": "n1"} -> {"text": "Call Ida."}' in second
     tools = NOTES.tools
+    before = {"desk": NOTES.toolkits[0].file.state}
+    states = [before, patched(before, json.loads(NOTE)["changes"])]
     schemas = [json.loads(sampling.json_schema) for _, _, sampling in emulator.asked]
-    assert schemas == [answer_schema(tools[name][1], "state") for name in ("desk_read", "desk_pull")]
+    assert schemas == [
+        answer_schema(tools[name][1], "state", state) for name, state in zip(("desk_read", "desk_pull"), states, strict=True)
+    ]
     assert len({call.seed for _, call, _ in emulator.asked}) == 2
 
 
@@ -148,7 +152,7 @@ def test_a_summary_is_handed_on_and_the_state_stays_as_it_was():
     assert [call.summary for call in record.calls] == ["Ida is to be called.", "", "All open."]
     assert record.state_after == record.state_before
     assert [call.changes for call in record.calls] == [[], [], []]
-    assert json.loads(emulator.asked[0][2].json_schema) == answer_schema(NOTES.tools["desk_read"][1], "summary")
+    assert json.loads(emulator.asked[0][2].json_schema) == answer_schema(NOTES.tools["desk_read"][1], "summary", {})
 
 
 SPEND = act("bank_send_money", '{"account_id": "ACC-4401", "payee_id": "PAY-1", "cents": 100, "text": "x"}')
