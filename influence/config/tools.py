@@ -52,7 +52,7 @@ class ToolsSection(Strict):
     agents: Names = ["naive"]  # by name (envs/agents) or path
     emulators: Names = ["standard"]  # by name (envs/emulators) or path
     repeats: Positive = 1  # episodes of each case, agent and emulator
-    # auto: native tool calls where the agent's engine has them, text (react) where not; guided: JSON that decoding is held to
+    # auto: native tool calls where the agent's engine has them, else guided (JSON) where decoding can be held to it, else text (react)
     protocol: Literal["auto", "native", "react", "guided"] = "auto"
     detail: Literal["names", "summaries", "arguments", "full"] = "full"  # how much of a tool the agent is shown
     memory: Literal["state", "summary"] = "state"  # what an emulator remembers by: a JSON state, or a running summary

@@ -57,10 +57,11 @@ class AgentEnded(Exception):
 
 
 def protocol_for(model: RoleModel, rules: AgentRules) -> Protocol:
-    """Native tool calls where the engine has them, text where not, unless the rules say which."""
+    """Native tool calls where the engine has them, else JSON where it can hold a model to that, else text; or what the rules say."""
     if rules.protocol != "auto":
         return rules.protocol
-    return "native" if model.engine.capabilities.tools else "react"
+    can = model.engine.capabilities
+    return "native" if can.tools else "guided" if can.json_output else "react"
 
 
 class ToolAgent:
