@@ -166,7 +166,7 @@ def test_a_bad_rule_of_a_scripted_model(refused, folder):
         "bad.toml, line 5, `replies.1.when`: '(' is not a regular expression: missing ), unterminated subpattern at position 0.\n"
         "bad.toml, line 4, `replies.1`: the key `texts` is missing.\n"
         "bad.toml, line 6, `replies.1.text`: `text` is not a key here.\n"
-        "    Did you mean `texts`? Allowed: refused, role, texts, turn, when."
+        "    Did you mean `texts`? Allowed: calls, refused, role, texts, turn, when."
     )
     refused(["--model", "scripted/bad.toml"], message)
 

@@ -18,7 +18,7 @@ EDITS = {
         "turn = 3",
         "booth/environment.toml: the key `turns` is missing.\n"
         "booth/environment.toml, line 5, `turn`: `turn` is not a key here.\n    Did you mean `turns`? Allowed: agent, "
-        "heldout_fraction, judges, kinds, schema_version, start, states, summary, title, tools, turns, user, variables.",
+        "heldout_fraction, judges, kinds, schema_version, start, states, summary, title, toolkit, tools, turns, user, variables.",
     ),
     "a misspelt key of a state": (
         WORLD,
