@@ -49,6 +49,7 @@ class Reply:
     cut: int = 0
     calls: tuple[ToolCall, ...] = ()
     end: str | None = None  # another token than the template's
+    words: str | None = None  # what is left of the text when the engine has read the calls out of it
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def sample(model: Model, reply: Reply) -> Completion:
     end = model.tokenizer.convert_tokens_to_ids(reply.end) if reply.end else model.end
     finish = Finish.LENGTH if reply.cut else Finish.TOOL_CALLS if reply.calls else Finish.STOP
     return Completion(
-        text=model.tokenizer.decode(kept, skip_special_tokens=True),
+        text=model.tokenizer.decode(kept, skip_special_tokens=True) if reply.words is None else reply.words,
         finish=finish,
         usage=None,  # type: ignore[arg-type]
         token_ids=kept if reply.cut else (*kept, end),
@@ -149,6 +150,30 @@ def trained(row: Row) -> list[list[int]]:
 
 def texts(model: Model, row: Row) -> list[str]:
     return [model.text(ids) for ids in trained(row)]
+
+
+# Tools that answer within a turn
+
+
+def test_a_reply_that_called_a_tool_is_trained_as_it_was_sampled_and_later_prompts_show_the_call(model):
+    """Its text has no call any more, its ids have; what follows is built from the call as data, in rollout and rows alike."""
+    answered = Message("tool", "seat 12", tool_call_id=CALL.id, seen_by=("agent", "judges"))
+    played = play(
+        model,
+        [user("A seat to Ulm")],
+        [
+            Turn(Reply("I book. <tool>book ICE 5</tool>", calls=(CALL,), words="I book."), (answered,)),
+            Turn(Reply("Seat 12 is yours"), (user("Sure?"),)),
+            Turn(Reply("Yes")),
+        ],
+    )
+    rows = played.imitation()
+    assert [ids for row in rows for ids in trained(row)] == played.replies
+    for row in rows:
+        for start, end in row.trained:
+            place = played.replies.index(row.token_ids[start:end])
+            assert row.token_ids[:start] == played.prompts[place]
+    assert [row.turns for row in played.liking()] == [[1], [2], [3]]
 
 
 # By property: any conversation
