@@ -20,7 +20,7 @@ Memory = Literal["state", "summary"]
 LONGEST_TEXT, MOST_ITEMS = 400, 6  # while decoding, so that a small model cannot write one value for ever
 MOST_PLACES = 80  # of a state that a change may name; a longer list costs more than it helps
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")  # what means something in a pattern
-_VALUE = {"type": ["string", "number", "boolean", "null", "object"]}
+LARGEST_NUMBER = 10**12
 
 
 class BadAnswerError(Exception):
@@ -102,7 +102,14 @@ def _escaped(key: str) -> str:
 
 
 def _change(op: str, path: dict[str, Any], with_value: bool) -> dict[str, Any]:
-    return closed({"op": {"const": op}, "path": path, **({"value": _VALUE} if with_value else {})})
+    return closed({"op": {"const": op}, "path": path, **({"value": _value()} if with_value else {})})
+
+
+def _value() -> dict[str, Any]:
+    """What a change may put into the world: a plain value, a list of texts, or an object of plain values."""
+    plain = [bounded({"type": kind}) for kind in ("string", "integer", "number")] + [{"type": "boolean"}, {"type": "null"}]
+    held = {"type": "object", "additionalProperties": {"anyOf": plain}}
+    return {"anyOf": [*plain, bounded({"type": "array"}), held]}
 
 
 def read_answer(tool: ToolSpec, text: str, memory: Memory, state: dict[str, Any]) -> tuple[ToolAnswer, dict[str, Any]]:
@@ -148,14 +155,17 @@ def closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with an end to every text and list."""
+    """The schema with an end to every text, list and number; what may be anything may be texts."""
     made = {key: value for key, value in schema.items() if key != "description"}
-    if schema["type"] == "string" and "enum" not in schema:
+    kind = schema["type"]
+    if kind == "string" and "enum" not in schema:
         made["maxLength"] = LONGEST_TEXT
-    if schema["type"] == "array":
-        made["maxItems"] = MOST_ITEMS
-    if "items" in schema:
-        made["items"] = bounded(schema["items"])
+    if kind in ("integer", "number") and "enum" not in schema:
+        made = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER, **made}
+    if kind == "array":
+        made |= {"maxItems": MOST_ITEMS, "items": bounded(schema.get("items", {"type": "string"}))}
     if "properties" in schema:
         made["properties"] = {name: bounded(inner) for name, inner in schema["properties"].items()}
+    elif kind == "object":
+        made["additionalProperties"] = bounded({"type": "string"})
     return made
