@@ -42,7 +42,8 @@ def print_tools(summary: dict[str, Any], as_json: bool) -> None:
     if whole["failed"]:
         failed = f"{whole['failed']} of {whole['episodes']} episodes failed; their errors are in episodes.jsonl."
         console.print(Text(failed, "bold red"))
-    console.print(Text(f"\nResults: {summary['run']}"))
+    figure = f", figure: {summary['run']}/dose-response.png" if summary["dose_response"] else ""
+    console.print(Text(f"\nResults: {summary['run']}{figure}"))
     console.print(Text(f"Next:    influence show {summary['run']}"))
 
 
@@ -101,8 +102,8 @@ def _table(left: Sequence[str], right: Sequence[str], rows: Sequence[Sequence[st
     table = Table(header_style="bold underline", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in left:
         table.add_column(column)
-    for column in right:
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in right:  # folded in a narrow terminal, never cut: a number belongs to its interval and n
+        table.add_column(column, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table

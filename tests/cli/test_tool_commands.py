@@ -43,6 +43,15 @@ def test_a_run_ends_with_a_table_and_where_to_look(refine):
     assert "influence show runs/mine" in answer.out
 
 
+def test_in_a_narrow_terminal_no_number_loses_its_interval_or_n(refine, monkeypatch, desk):
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = refine("--max-errors", "0..2", "--name", "narrow")
+    assert answer.code == 0
+    assert "…" not in answer.out
+    assert "figure: runs/narrow/dose-response.png" in answer.out
+    assert (desk / "runs" / "narrow" / "dose-response.png").is_file()
+
+
 def test_json_is_one_line_and_the_summary(refine, desk):
     answer = refine("--max-errors", "0..1", "--json", "--name", "mine", "--only", "pay-*")
     assert answer.code == 0
